@@ -1,0 +1,123 @@
+# dynyolo - one Makefile. `make help` lists the targets.
+#
+# The folder is the registry: a file in src/ops/, src/passes/, src/model/modules/, ... is known by being there. For each such
+# folder a header of one line a file, `X(name)`, is generated under build/gen/ and read by that folder's table.
+
+CC       ?= cc
+B        ?= build
+MODE     ?= release
+PREFIX   ?= /usr/local
+JOBS     ?= $(shell nproc)
+
+PACKAGES := libdnnl-dev libyaml-dev libjansson-dev libzip-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev \
+            libcairo2-dev libstb-dev libcmocka-dev fonts-dejavu-core gcc make pkg-config
+CHECK_PACKAGES := clang libomp-dev clang-format clang-tidy libclang-rt-dev
+
+VERSION  := 0.1.0
+LIBS     := yaml-0.1 jansson libzip libjpeg libpng libwebp libtiff-4 cairo
+# The C standard library of a threaded program, and oneDNN, whose Debian package has no .pc file.
+LDLIBS   += $(shell pkg-config --libs $(LIBS) 2>/dev/null) -ldnnl -lm -pthread
+CPPFLAGS += -Iinclude -Isrc -I$(B)/gen -D_GNU_SOURCE -DDYN_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
+WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
+CFLAGS_release := -O2 -g -DNDEBUG
+CFLAGS_debug   := -O1 -g
+CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_tsan    := -O1 -g -fsanitize=thread
+CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp $(WARN) $(CFLAGS_$(MODE)) $(EXTRA) $(CFLAGS)
+
+# ---- registries -------------------------------------------------------------------------------------------------
+REGISTRIES := ops passes model/modules backend/cpu formats data/augment train/optim cli
+stems       = $(sort $(basename $(notdir $(wildcard src/$(1)/[a-zA-Z]*.c))))
+gen_name    = $(B)/gen/$(subst /,_,$(1)).h
+GEN        := $(foreach r,$(REGISTRIES),$(call gen_name,$(r)))
+
+# Written anew only when a file has come or gone, so that nothing is rebuilt in vain. A leading underscore or a name with
+# "util" keeps a file out of the table: it helps its neighbours.
+define registry
+$(call gen_name,$(1)): FORCE
+	@mkdir -p $$(@D); printf '' > $$@.tmp; for n in $(filter-out %_util main,$(call stems,$(1))); do echo "X($$$$n)" >> $$@.tmp; done; \
+	cmp -s $$@.tmp $$@ && rm $$@.tmp || mv $$@.tmp $$@
+endef
+$(foreach r,$(REGISTRIES),$(eval $(call registry,$(r))))
+
+# ---- objects ----------------------------------------------------------------------------------------------------
+LIB_SRC  := $(sort $(shell find src -name '*.c' -not -path 'src/cli/*' -not -path 'src/backend/cpu/isa/*'))
+CLI_SRC  := $(sort $(wildcard src/cli/*.c))
+# Kernels under isa/ are compiled once per level: ISA_NAME(f) becomes avx512_f, and the backend picks what the CPU has.
+ISA_SRC  := $(sort $(wildcard src/backend/cpu/isa/*.c))
+ISAS     := sse2 avx2 avx512 avx512bf16
+ISA_sse2 := -msse2
+ISA_avx2 := -mavx2 -mfma -mf16c
+ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
+ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
+LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$(i).o))
+CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
+TESTS    := $(sort $(basename $(notdir $(wildcard tests/test_*.c))))
+TEST_BIN := $(TESTS:%=$(B)/tests/%)
+
+.PHONY: all help FORCE deps demo test check fuzz bench install clean format size
+all: $(B)/dynyolo $(B)/libdynyolo.a $(B)/libdynyolo.so $(B)/dynyolo.pc
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make          build the command, the libraries and the pkg-config file in build/
+## make deps     install the Debian packages that the build needs (or print the line that does)
+## make demo     set up, build, draw a data set, train, validate, predict
+## make test     set up, build and run the tests
+## make check    everything that must be green before a commit lands: both compilers, format, tidy, rooms, sanitizers, fuzz
+## make bench    time against the peers side by side
+## make install  into PREFIX (default /usr/local)
+
+$(B)/%.o: %.c $(GEN)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+define isa_rule
+$(B)/%.$(1).o: %.c $(GEN)
+	@mkdir -p $$(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 $(ISA_$(1)) -DISA=$(1) -DISA_$(1) -MMD -MP -c $$< -o $$@
+endef
+$(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
+
+$(B)/libdynyolo.a: $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+$(B)/libdynyolo.so: $(LIB_OBJ)
+	$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,libdynyolo.so.0 -o $@ $^ $(LDFLAGS) $(LDLIBS)
+$(B)/dynyolo: $(CLI_OBJ) $(B)/libdynyolo.a
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS)
+$(B)/tests/%: $(B)/tests/%.o $(B)/libdynyolo.a
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS) -lcmocka
+$(B)/dynyolo.pc: Makefile
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: dynyolo' \
+	  'Description: YOLOv8 with dynamic modules' 'Version: $(VERSION)' 'Requires.private: $(LIBS)' \
+	  'Libs: -L$${libdir} -ldynyolo' 'Libs.private: -ldnnl -lm -fopenmp -pthread' 'Cflags: -I$${includedir}' > $@
+.SECONDARY: $(TEST_BIN:%=%.o)
+
+deps:
+	@sh tools/deps.sh $(PACKAGES)
+
+tests: $(TEST_BIN)
+test: deps
+	@$(MAKE) -j$(JOBS) --no-print-directory all tests
+	@B=$(B) sh tests/run.sh $(TEST_BIN)
+
+install: all
+	install -Dm755 $(B)/dynyolo $(DESTDIR)$(PREFIX)/bin/dynyolo
+	install -Dm644 include/dynyolo.h $(DESTDIR)$(PREFIX)/include/dynyolo.h
+	install -Dm644 $(B)/libdynyolo.a $(DESTDIR)$(PREFIX)/lib/libdynyolo.a
+	install -Dm755 $(B)/libdynyolo.so $(DESTDIR)$(PREFIX)/lib/libdynyolo.so.0
+	ln -sf libdynyolo.so.0 $(DESTDIR)$(PREFIX)/lib/libdynyolo.so
+	install -Dm644 $(B)/dynyolo.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/dynyolo.pc
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+size:
+	@for d in src/*/; do printf '%7d  %s\n' $$(cat $$(find $$d -name '*.[ch]') | wc -l) $$d; done
+clean:
+	rm -rf build
+
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_BIN:%=%.d)

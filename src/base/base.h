@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * base - errors, memory, text, files, random numbers: what every room stands on. Knows nothing of tensors.
+ *
+ * Conventions: whatever can fail returns Status and fills the caller's Error (never NULL); results live in an Arena
+ * passed in, so that an early return leaks nothing. No function here prints, exits or aborts. */
+#ifndef BASE_H
+#define BASE_H
+
+#include <dynyolo.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define CLAMP(x, lo, hi) ((x) < (lo) ? (lo) : (x) > (hi) ? (hi) : (x))
+#if defined(__GNUC__)
+#define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
+#else
+#define PRINTF_LIKE(fmt, args)
+#endif
+
+/* ---- error.c ------------------------------------------------------------------------------------------------ */
+typedef DynStatus Status;
+typedef DynError Error;
+
+/* Fills err with the formatted text (control characters become '?') and returns s: `return fail(err, DYN_FORMAT, ...)`.
+ */
+Status fail(Error *err, Status s, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Puts "prefix: " before the text that err already holds; returns err's status. For callers that know where. */
+Status fail_in(Error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+Status fail_nomem(Error *err, size_t bytes);
+/* fail with strerror(errno) appended: "cannot open 'x': No such file or directory". */
+Status fail_errno(Error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        Status try_status_ = (call);                                                                                   \
+        if (try_status_ != DYN_OK) return try_status_;                                                                 \
+    } while (0)
+
+/* ---- log.c -------------------------------------------------------------------------------------------------- */
+/* Where lines go; {0} is silent. Passed by pointer, NULL is silent too. */
+typedef struct Log {
+    DynLogFn *fn;
+    void *user;
+    DynLogLevel level; /* lines below it are dropped */
+} Log;
+void log_line(const Log *log, DynLogLevel level, const char *fmt, ...) PRINTF_LIKE(3, 4);
+#define log_debug(log, ...) log_line(log, DYN_LOG_DEBUG, __VA_ARGS__)
+#define log_info(log, ...) log_line(log, DYN_LOG_INFO, __VA_ARGS__)
+#define log_warn(log, ...) log_line(log, DYN_LOG_WARN, __VA_ARGS__)
+
+/* ---- mem.c -------------------------------------------------------------------------------------------------- */
+/* 64-byte aligned, not zeroed; NULL when there is none. Every allocation of the library goes through here. */
+void *mem_alloc(size_t bytes);
+void mem_free(void *p);
+/* Test hook: the n-th allocation from now on (1 = the next) fails, and all after it; 0 switches off. */
+void mem_fail_after(long n);
+
+/* ---- arena.c ------------------------------------------------------------------------------------------------ */
+/* Grows by chunks, freed at once. alloc returns zeroed memory aligned to 16 bytes, or NULL when out of memory. */
+typedef struct Arena Arena;
+typedef struct ArenaMark {
+    void *chunk;
+    size_t used;
+} ArenaMark;
+Arena *arena_new(void); /* NULL when out of memory */
+void arena_free(Arena **a);
+void *arena_alloc(Arena *a, size_t bytes);
+/* n objects of size bytes each, NULL also when n*size overflows. */
+void *arena_array(Arena *a, size_t n, size_t size);
+ArenaMark arena_mark(const Arena *a);
+void arena_release(Arena *a, ArenaMark m); /* frees everything allocated since the mark */
+char *arena_strdup(Arena *a, const char *s);
+char *arena_strndup(Arena *a, const char *s, size_t n);
+char *arena_printf(Arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+#define ARENA_NEW(a, T) ((T *)arena_alloc(a, sizeof(T)))
+#define ARENA_ARRAY(a, T, n) ((T *)arena_array(a, (size_t)(n), sizeof(T)))
+/* Makes room for one more T in a growing arena array (pointer p, used n, capacity cap); false when out of memory. */
+bool arena_grow(Arena *a, void *p, size_t n, size_t *cap, size_t size);
+
+/* ---- text.c ------------------------------------------------------------------------------------------------- */
+bool str_eq(const char *a, const char *b);
+bool str_starts(const char *s, const char *prefix);
+bool str_ends(const char *s, const char *suffix);
+bool str_ends_nocase(const char *s, const char *suffix);
+/* Whole string as number ("1e-3", "16"); false when anything else is in it or it does not fit. Locale-free. */
+bool str_to_double(const char *s, double *x);
+bool str_to_int(const char *s, int64_t *x);
+/* Up to three names of the list that are closest to s (edit distance, at most 2 edits or a third of the length), as
+ * "'a', 'b' or 'c'"; "" when none is close. Lives in the arena. */
+const char *str_nearest(Arena *a, const char *s, const char *const *names, size_t n);
+
+/* ---- file.c ------------------------------------------------------------------------------------------------- */
+/* Whole file, a zero byte after it. Fails when it is larger than max bytes, not a regular file, or changes while read.
+ */
+Status file_read(Arena *a, const char *path, size_t max, char **data, size_t *n, Error *err);
+/* Written aside, synced, renamed: a reader never sees half of it, a failure leaves the old file whole. */
+Status file_write(const char *path, const void *data, size_t n, Error *err);
+/* The same for a writer that streams: write to *f, then commit (or abandon with ok=false). */
+typedef struct FileWriter {
+    FILE *f;
+    char path[4096], tmp[4096];
+} FileWriter;
+Status file_begin(FileWriter *w, const char *path, Error *err);
+Status file_end(FileWriter *w, bool ok, Error *err);
+bool file_exists(const char *path);
+bool dir_exists(const char *path);
+Status dir_make(const char *path, Error *err); /* with parents; no error when it exists */
+/* Names of regular files below dir (dot names skipped), full paths, sorted bytewise. */
+Status dir_list(Arena *a, const char *dir, bool recursive, char ***paths, size_t *n, Error *err);
+const char *path_name(const char *path);                      /* after the last slash */
+const char *path_ext(const char *path);                       /* after the last dot of the name, "" when none */
+char *path_stem(Arena *a, const char *path);                  /* name without extension */
+char *path_dir(Arena *a, const char *path);                   /* "." when there is no slash */
+char *path_join(Arena *a, const char *dir, const char *name); /* name alone when it is absolute */
+
+/* ---- rng.c -------------------------------------------------------------------------------------------------- */
+/* Random numbers as a function of (seed, epoch, sample, purpose): any number of workers draws the same. */
+typedef struct Rng {
+    uint64_t s[4];
+} Rng;
+Rng rng_at(uint64_t seed, uint64_t epoch, uint64_t sample, uint64_t purpose);
+uint64_t rng_key(const char *name); /* a purpose or a parameter name as a number */
+uint64_t rng_u64(Rng *r);
+double rng_unit(Rng *r);                          /* [0, 1) */
+double rng_uniform(Rng *r, double lo, double hi); /* [lo, hi) */
+int64_t rng_int(Rng *r, int64_t n);               /* 0 .. n-1, n > 0 */
+double rng_normal(Rng *r);
+
+/* ---- clock.c ------------------------------------------------------------------------------------------------ */
+double clock_ms(void); /* monotonic */
+
+#endif

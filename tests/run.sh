@@ -1,0 +1,19 @@
+#!/bin/sh
+# Runs the test programs named as arguments one after another and closes with "N passed, N failed[, N skipped]".
+# A program that dies counts as one failure. VERBOSE=1 shows what passes.
+passed=0 failed=0 skipped=0
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+for t in "$@"; do
+    name=$(basename "$t")
+    CMOCKA_MESSAGE_OUTPUT=TAP "$t" >"$out" 2>&1
+    rc=$?
+    ok=$(grep -c '^ok' "$out") bad=$(grep -c '^not ok' "$out") skip=$(grep -c '^ok.*# SKIP' "$out")
+    if [ $rc -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; echo "$name: exit status $rc"; fi
+    if [ $rc -eq 0 ] && [ $((ok + bad)) -eq 0 ]; then bad=1; echo "$name: ran no test"; fi
+    echo "$name: $((ok - skip)) passed, $bad failed, $skip skipped"
+    if [ "$bad" -gt 0 ]; then cat "$out"; elif [ -n "${VERBOSE:-}" ]; then cat "$out"; else grep '^skip: ' "$out"; fi
+    passed=$((passed + ok - skip)) failed=$((failed + bad)) skipped=$((skipped + skip))
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
