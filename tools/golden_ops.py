@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""golden_ops - values and gradients of every operator, computed by PyTorch in float64: the oracle of the operator tests.
+
+usage: golden_ops.py OUT_DIR [OP...]       e.g. python3 tools/golden_ops.py tests/data
+
+Writes OUT_DIR/ops_OP.safetensors for each operator, and loss.safetensors (golden_loss.py). Per case i of an operator: the
+inputs (F32, exact) under their names in the case line, the output `i.y` (F64), an upstream gradient `i.dy` (F32), and
+`i.dNAME` (F64) for each input that has a gradient. Inputs are in the order in which the operator takes them. Where an operator
+returns more than y, the further outputs are named in its function below. The same command gives the same bytes."""
+import sys
+
+import torch
+import torch.nn.functional as F
+
+import golden_file as gf
+import golden_loss
+
+OPS = {}     # name -> (function of (inputs in order, attributes), case lines)
+DRAW = {}    # (op, input) -> how to draw it, where a normal distribution will not do
+
+
+def op(name, *cases):
+    def register(fn):
+        OPS[name] = (fn, cases)
+        return fn
+    return register
+
+
+@op("conv2d",
+    "x[1,8,5,7] w[6,8,1,1] b[6] stride=1 pad=0 dilation=1 groups=1",
+    "x[3,4,7,5] w[5,4,3,3] b[5] stride=1 pad=1 dilation=1 groups=1",
+    "x[1,3,9,11] w[16,3,3,3] stride=2 pad=1 dilation=1 groups=1",
+    "x[3,3,8,8] w[8,3,3,3] stride=2 pad=1 dilation=1 groups=1",
+    "x[1,16,6,6] w[24,16,3,3] stride=1 pad=1 dilation=1 groups=1",
+    "x[2,5,6,5] w[3,5,5,5] b[3] stride=1 pad=2 dilation=1 groups=1",
+    "x[1,4,7,9] w[3,4,5,5] stride=2 pad=2 dilation=1 groups=1",
+    "x[2,6,5,5] w[8,3,3,3] b[8] stride=1 pad=1 dilation=1 groups=2",
+    "x[3,7,5,6] w[7,1,3,3] stride=1 pad=1 dilation=1 groups=7",
+    "x[1,16,7,7] w[16,1,3,3] b[16] stride=2 pad=1 dilation=1 groups=16",
+    "x[1,4,9,8] w[5,4,3,3] stride=1 pad=2 dilation=2 groups=1",
+    "x[1,3,4,4] w[4,3,3,3] stride=1 pad=0 dilation=1 groups=1",
+    "x[1,17,1,1] w[19,17,1,1] b[19] stride=1 pad=0 dilation=1 groups=1",
+    "x[2,6,5,5] w[4,6,1,1] stride=2 pad=0 dilation=1 groups=1",
+    "x[1,2,3,13] w[3,2,3,3] stride=3 pad=1 dilation=1 groups=1")
+def conv2d(t, a):
+    return F.conv2d(*t, stride=a["stride"], padding=a["pad"], dilation=a["dilation"], groups=a["groups"])
+
+
+@op("batchnorm",
+    "x[2,4,3,5] gamma[4] beta[4] running_mean[4] running_var[4] train=1 eps=0.001 momentum=0.03",
+    "x[1,3,3,3] gamma[3] beta[3] running_mean[3] running_var[3] train=1 eps=0.001 momentum=0.03",
+    "x[3,17,2,2] gamma[17] beta[17] running_mean[17] running_var[17] train=1 eps=0.001 momentum=0.03",
+    "x[5,2,1,1] gamma[2] beta[2] running_mean[2] running_var[2] train=1 eps=0.00001 momentum=0.1",
+    "x[2,4,3,5] gamma[4] beta[4] running_mean[4] running_var[4] train=0 eps=0.001 momentum=0.03",
+    "x[1,17,3,3] gamma[17] beta[17] running_mean[17] running_var[17] train=0 eps=0.001 momentum=0.03")
+def batchnorm(t, a):
+    """Further outputs: the batch's `mean` and biased `var`, and the running statistics after the step (unbiased variance),
+    `running_mean_out` and `running_var_out`; train=0 uses the running statistics and changes nothing."""
+    x, gamma, beta, mean, var = t
+    mean, var = mean.detach().clone(), var.detach().clone()
+    y = F.batch_norm(x, mean, var, gamma, beta, bool(a["train"]), a["momentum"], a["eps"])
+    if not a["train"]:
+        return y
+    return {"y": y, "mean": x.mean((0, 2, 3)), "var": x.var((0, 2, 3), unbiased=False), "running_mean_out": mean,
+            "running_var_out": var}
+
+
+DRAW["batchnorm", "running_var"] = lambda key, s: gf.uniform(key, s, 0.2, 2)
+DRAW["batchnorm", "x"] = lambda key, s: gf.normal(key, s, 2) + 3  # a mean far from zero shows a careless variance
+
+UNARY = ("x[2,3,4,5]", "x[1,17,3,1]", "x[7]")
+op("relu", *UNARY)(lambda t, a: F.relu(t[0]))
+op("leaky_relu", *(c + " slope=0.1" for c in UNARY))(lambda t, a: F.leaky_relu(t[0], a["slope"]))
+op("silu", *UNARY)(lambda t, a: F.silu(t[0]))
+op("sigmoid", *UNARY)(lambda t, a: torch.sigmoid(t[0]))
+op("tanh", *UNARY)(lambda t, a: torch.tanh(t[0]))
+op("hardswish", *UNARY)(lambda t, a: F.hardswish(t[0]))
+op("gelu", *UNARY)(lambda t, a: F.gelu(t[0]))
+op("exp", *UNARY)(lambda t, a: torch.exp(t[0]))
+op("log", *UNARY)(lambda t, a: torch.log(t[0]))
+op("sqrt", *UNARY)(lambda t, a: torch.sqrt(t[0]))
+op("scale", *(c + " by=0.375" for c in UNARY))(lambda t, a: t[0] * a["by"])
+for name in "relu", "leaky_relu", "silu", "sigmoid", "tanh", "hardswish", "gelu":
+    DRAW[name, "x"] = lambda key, s: gf.normal(key, s, 3)  # both tails
+for name in "log", "sqrt":
+    DRAW[name, "x"] = lambda key, s: gf.uniform(key, s, 0.05, 4)
+
+BINARY = ("a[2,3,4,5] b[2,3,4,5]", "a[2,3,4,5] b[1,3,1,1]", "a[1,3,1,1] b[2,3,4,5]", "a[2,3,1,1] b[2,3,3,5]",
+          "a[2,1,4,5] b[2,3,4,5]", "a[3,1,5,1] b[1,4,1,2]", "a[6] b[1]")
+op("add", *BINARY)(lambda t, a: t[0] + t[1])
+op("sub", *BINARY)(lambda t, a: t[0] - t[1])
+op("mul", *BINARY)(lambda t, a: t[0] * t[1])
+op("div", *BINARY)(lambda t, a: t[0] / t[1])
+DRAW["div", "b"] = lambda key, s: gf.uniform(key, s, 0.3, 2) * (1 - 2 * (gf.uniform(key + "sign", s, 0, 1) < 0.5))
+
+
+@op("maxpool2d", "x[2,3,7,6] k=5 stride=1 pad=2", "x[1,17,4,4] k=5 stride=1 pad=2", "x[3,2,8,7] k=2 stride=2 pad=0",
+    "x[1,4,9,9] k=3 stride=2 pad=1", "x[1,1,1,1] k=5 stride=1 pad=2")
+def maxpool2d(t, a):
+    return F.max_pool2d(t[0], a["k"], a["stride"], a["pad"])
+
+
+op("gap", "x[2,5,3,7]", "x[1,17,1,1]", "x[3,4,8,8]")(lambda t, a: t[0].mean((2, 3), keepdim=True))
+op("upsample_nearest", "x[2,3,3,5] scale=2", "x[1,17,1,1] scale=2", "x[3,2,2,3] scale=3")(
+    lambda t, a: F.interpolate(t[0], scale_factor=a["scale"], mode="nearest"))
+op("concat", "x0[2,3,4,5] x1[2,2,4,5] dim=1", "x0[1,16,3,3] x1[1,1,3,3] x2[1,7,3,3] dim=1",
+   "x0[2,3,2,2] x1[2,3,2,2] x2[2,3,2,2] x3[2,3,2,2] dim=1", "x0[2,4,3] x1[2,4,5] x2[2,4,1] dim=2",
+   "x0[1,3,2,2] x1[2,3,2,2] dim=0")(lambda t, a: torch.cat(t, a["dim"]))
+op("slice", "x[2,6,3,3] dim=1 lo=0 hi=3", "x[1,5,2,2] dim=1 lo=4 hi=5", "x[2,3,4,6] dim=3 lo=1 hi=5",
+   "x[3,2,5,2] dim=0 lo=1 hi=3")(lambda t, a: t[0].narrow(a["dim"], a["lo"], a["hi"] - a["lo"]))
+
+
+@op("pad", "x[2,3,4,5] dim=1 lo=2 hi=1", "x[1,2,3,3] dim=2 lo=0 hi=4", "x[2,1,3,2] dim=3 lo=1 hi=0")
+def pad(t, a):
+    """Zeros: lo of them before, hi of them behind."""
+    rest = t[0].dim() - 1 - a["dim"]
+    return F.pad(t[0], [0, 0] * rest + [a["lo"], a["hi"]])
+
+
+op("reshape", "x[2,6,2,3] shape=2,6,6", "x[2,6,2,3] shape=2,2,3,6", "x[1,12,1,1] shape=1,3,4,1", "x[2,3,4] shape=24")(
+    lambda t, a: t[0].reshape(a["shape"]))
+op("transpose", "x[2,3,4,5] perm=0,2,3,1", "x[2,3,4,5] perm=0,1,3,2", "x[2,3,4] perm=1,0,2", "x[2,3,2,2] perm=3,2,1,0",
+   "x[4,5] perm=1,0")(lambda t, a: t[0].permute(a["perm"]))
+op("softmax", "x[2,5,3,4] dim=1", "x[1,16,2,3] dim=1", "x[2,3,4,7] dim=3", "x[3,4] dim=1", "x[2,3,4,2] dim=2")(
+    lambda t, a: torch.softmax(t[0], a["dim"]))
+DRAW["softmax", "x"] = lambda key, s: gf.normal(key, s, 4)
+op("matmul", "a[3,4] b[4,5]", "a[2,3,4] b[2,4,5]", "a[2,2,3,7] b[2,2,7,4]", "a[2,3,4] b[1,4,5]", "a[1,1,17] b[1,17,1]")(
+    lambda t, a: t[0] @ t[1])
+REDUCE = ("x[2,3,4,5] dims=2,3 keep=1", "x[2,3,4,5] dims=1 keep=1", "x[2,3,4,5] dims=0,2,3 keep=0", "x[3,4,5] dims=0 keep=0",
+          "x[2,3,4] dims=0,1,2 keep=0")
+op("reduce_sum", *REDUCE)(lambda t, a: t[0].sum(as_list(a["dims"]), keepdim=bool(a["keep"])))
+op("reduce_mean", *REDUCE)(lambda t, a: t[0].mean(as_list(a["dims"]), keepdim=bool(a["keep"])))
+op("pixel_shuffle", "x[2,8,3,2] scale=2", "x[1,9,2,3] scale=3", "x[1,4,1,1] scale=2")(
+    lambda t, a: F.pixel_shuffle(t[0], a["scale"]))
+
+
+@op("yolo_decode",
+    "box0[2,64,4,4] box1[2,64,2,2] box2[2,64,1,1] cls0[2,3,4,4] cls1[2,3,2,2] cls2[2,3,1,1] strides=8,16,32 reg_max=16",
+    "box0[1,64,3,5] box1[1,64,2,3] box2[1,64,1,2] cls0[1,1,3,5] cls1[1,1,2,3] cls2[1,1,1,2] strides=8,16,32 reg_max=16")
+def yolo_decode(t, a):
+    """y [N, 4+nc, A]: cx, cy, w, h in input pixels, then class probabilities."""
+    n = len(a["strides"])
+    grid, stride = golden_loss.anchors([m.shape[2:] for m in t[:n]], a["strides"])
+    ltrb = golden_loss.distances(golden_loss.flatten(t[:n]), a["reg_max"])
+    lo, hi = grid - ltrb[..., :2], grid + ltrb[..., 2:]
+    box = torch.cat([(lo + hi) / 2, hi - lo], 2) * stride
+    return torch.cat([box, torch.sigmoid(golden_loss.flatten(t[n:]))], 2).transpose(1, 2)
+
+
+for level in range(3):
+    DRAW["yolo_decode", f"box{level}"] = lambda key, s: gf.normal(key, s, 3)
+    DRAW["yolo_decode", f"cls{level}"] = lambda key, s: gf.normal(key, s, 3)
+
+
+def as_list(v):
+    return v if isinstance(v, list) else [v]
+
+
+def run(name):
+    """All cases of one operator -> (tensors, metadata)"""
+    fn, cases = OPS[name]
+    tensors, meta = {}, {}
+    for i, line in enumerate(cases):
+        shapes, attrs = gf.parse(line)
+        meta[str(i)] = line
+        leaves = []
+        for k, shape in shapes.items():
+            value = DRAW.get((name, k), gf.normal)(f"{name} {i} {k}", shape)
+            tensors[f"{i}.{k}"] = value.astype("float32")
+            leaves.append(torch.tensor(tensors[f"{i}.{k}"], dtype=torch.float64, requires_grad=True))
+        out = fn(leaves, attrs)
+        out = out if isinstance(out, dict) else {"y": out}
+        dy = gf.normal(f"{name} {i} dy", tuple(out["y"].shape))
+        out["y"].backward(torch.tensor(dy, dtype=torch.float64))
+        tensors[f"{i}.dy"] = dy
+        tensors.update({f"{i}.{k}": v.detach().numpy() for k, v in out.items()})
+        tensors.update({f"{i}.d{k}": x.grad.numpy() for k, x in zip(shapes, leaves) if x.grad is not None})
+    return tensors, meta
+
+
+def main():
+    out, names = sys.argv[1], sys.argv[2:] or [*OPS, "loss"]
+    for name in names:
+        if name == "loss":
+            gf.save(f"{out}/loss.safetensors", *golden_loss.run())
+        else:
+            gf.save(f"{out}/ops_{name}.safetensors", *run(name))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
