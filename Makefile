@@ -29,7 +29,7 @@ ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp $(WARN) $(CFLAGS_$(MODE
 # ---- registries -------------------------------------------------------------------------------------------------
 REGISTRIES := ops passes model/modules backend/cpu formats data/augment train/optim image/codecs cli
 stems       = $(sort $(basename $(notdir $(wildcard src/$(1)/[a-zA-Z]*.c))))
-gen_name    = $(B)/gen/$(subst /,_,$(1)).h
+gen_name    = $(B)/gen/$(subst /,_,$(1)).gen.h
 GEN        := $(foreach r,$(REGISTRIES),$(call gen_name,$(r)))
 
 # Written anew only when a file has come or gone, so that nothing is rebuilt in vain. A leading underscore or a name with

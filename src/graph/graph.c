@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Building and reading graphs. Failures are sticky: the first is kept, everything after it returns void, and the
+ * builder asks graph_status() once at the end. */
+#include "graph/graph_impl.h"
+
+static ParamSpec *new_param(Graph *g, const char *name, ParamKind kind);
+
+Status graph_new(Graph **out, Error *err)
+{
+    Arena *a = arena_new();
+    Graph *g = a ? ARENA_NEW(a, Graph) : NULL;
+    if (!g || !(g->value = ARENA_ARRAY(a, ValueInfo, 64))) {
+        if (a) arena_free(&a);
+        return fail_nomem(err, sizeof *g);
+    }
+    g->a = a;
+    g->cap_value = 64;
+    g->n_value = 1;
+    g->scope = "";
+    g->origin.row = -1;
+    g->nominal = (Binding) { .batch = 1, .height = 640, .width = 640, .targets = 64, .act = F32 };
+    *out = g;
+    return DYN_OK;
+}
+
+Status graph_new_like(const Graph *src, Graph **out, Error *err)
+{
+    Graph *g;
+    TRY(graph_new(&g, err));
+    g->nominal = src->nominal;
+    g->slab_n = src->slab_n;
+    for (size_t i = 0; i < src->n_param; i++) {
+        ParamSpec *p = new_param(g, arena_strdup(g->a, src->param[i]->name), src->param[i]->kind);
+        if (!p) break;
+        const char *name = p->name;
+        *p = *src->param[i];
+        p->name = name;
+        p->value = (Value) { 0 };
+    }
+    if (graph_status(g, err) != DYN_OK) {
+        graph_free(&g);
+        return err->status;
+    }
+    *out = g;
+    return DYN_OK;
+}
+
+void graph_free(Graph **g)
+{
+    if (!*g) return;
+    Arena *a = (*g)->a;
+    arena_free(&a);
+    *g = NULL;
+}
+
+Arena *graph_arena(Graph *g)
+{
+    return g->a;
+}
+
+Status graph_status(const Graph *g, Error *err)
+{
+    if (g->err.status != DYN_OK) *err = g->err;
+    return g->err.status;
+}
+
+void graph_fail(Graph *g, Status s, const char *fmt, ...)
+{
+    char what[sizeof g->err.text];
+    va_list ap;
+    if (g->err.status != DYN_OK) return;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    fail(&g->err, s, "%s", what);
+    if (g->origin.file && g->origin.row >= 0)
+        fail_in(&g->err, "%s:%d (row %d)", g->origin.file, g->origin.line, g->origin.row);
+    else if (g->origin.file)
+        fail_in(&g->err, "%s:%d", g->origin.file, g->origin.line);
+}
+
+void graph_nominal(Graph *g, const Binding *b)
+{
+    g->nominal = *b;
+}
+
+void graph_set_origin(Graph *g, Origin o)
+{
+    g->origin = o;
+}
+
+const char *graph_push(Graph *g, const char *fmt, ...)
+{
+    const char *old = g->scope, *scope;
+    char part[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(part, sizeof part, fmt, ap);
+    va_end(ap);
+    scope = *old ? arena_printf(g->a, "%s.%s", old, part) : arena_strdup(g->a, part);
+    if (scope)
+        g->scope = scope;
+    else
+        graph_fail(g, DYN_NOMEM, "out of memory");
+    return old;
+}
+
+void graph_pop(Graph *g, const char *old)
+{
+    g->scope = old;
+}
+
+const char *graph_scope(const Graph *g)
+{
+    return g->scope;
+}
+
+static const char *scoped(Graph *g, const char *name)
+{
+    const char *s = *g->scope ? arena_printf(g->a, "%s.%s", g->scope, name) : arena_strdup(g->a, name);
+    if (!s) graph_fail(g, DYN_NOMEM, "out of memory");
+    return s;
+}
+
+static Node *new_node(Graph *g, NodeKind kind, const char *name, int n_in, int n_out)
+{
+    Node *n;
+    if (g->err.status != DYN_OK || !name) return NULL;
+    if (!arena_grow(g->a, &g->node, g->n_node, &g->cap_node, sizeof(Node *)) || !(n = ARENA_NEW(g->a, Node)) ||
+        !(n->in = ARENA_ARRAY(g->a, Value, n_in + 1))) {
+        graph_fail(g, DYN_NOMEM, "out of memory");
+        return NULL;
+    }
+    n->kind = kind;
+    n->id = (int)g->n_node;
+    n->name = name;
+    n->n_in = n_in;
+    n->n_out = n_out;
+    n->origin = g->origin;
+    n->param = -1;
+    return n;
+}
+
+/* The node joins the graph together with its values. */
+static Value append(Graph *g, Node *n, const Type *types)
+{
+    n->out.id = (int32_t)g->n_value;
+    for (int i = 0; i < n->n_out; i++) {
+        if (!arena_grow(g->a, &g->value, g->n_value, &g->cap_value, sizeof *g->value)) {
+            graph_fail(g, DYN_NOMEM, "out of memory");
+            return (Value) { 0 };
+        }
+        g->value[g->n_value++] = (ValueInfo) { n->id, i, types[i] };
+    }
+    g->node[g->n_node++] = n;
+    return n->out;
+}
+
+static Value append_leaf(Graph *g, Node *n, Type t)
+{
+    n->leaf = t;
+    Type nominal = leaf_type(n, &g->nominal);
+    return append(g, n, &nominal);
+}
+
+Value graph_input(Graph *g, const char *name, Type t)
+{
+    Node *n = new_node(g, NODE_INPUT, arena_strdup(g->a, name), 0, 1);
+    return n ? append_leaf(g, n, t) : (Value) { 0 };
+}
+
+Value graph_const(Graph *g, Type t, const void *data)
+{
+    Node *n = new_node(g, NODE_CONST, scoped(g, "const"), 0, 1);
+    void *copy = n ? arena_alloc(g->a, type_bytes(&t)) : NULL;
+    if (!copy) {
+        graph_fail(g, DYN_NOMEM, "out of memory");
+        return (Value) { 0 };
+    }
+    memcpy(copy, data, type_bytes(&t));
+    n->data = copy;
+    t.rowmajor = true;
+    return append_leaf(g, n, t);
+}
+
+static ParamSpec *new_param(Graph *g, const char *name, ParamKind kind)
+{
+    ParamSpec *p;
+    if (g->err.status != DYN_OK || !name) return NULL;
+    if (!arena_grow(g->a, &g->param, g->n_param, &g->cap_param, sizeof *g->param) ||
+        !(p = ARENA_NEW(g->a, ParamSpec))) {
+        graph_fail(g, DYN_NOMEM, "out of memory");
+        return NULL;
+    }
+    *p = (ParamSpec) { .name = name, .kind = kind, .offset = -1 };
+    g->param[g->n_param++] = p;
+    return p;
+}
+
+static Value param_leaf(Graph *g, int index)
+{
+    ParamSpec *p = g->param[index];
+    Node *n = new_node(g, NODE_PARAM, p->name, 0, 1);
+    if (!n) return (Value) { 0 };
+    n->param = index;
+    return p->value = append_leaf(g, n, (Type) { .dtype = F32, .rowmajor = true, .shape = p->shape });
+}
+
+static Value declare_param(Graph *g, const char *name, ParamKind kind, Shape shape, Init init)
+{
+    enum { ALIGN = 16 };
+    int at = name ? graph_find_param(g, name) : -1;
+    int64_t count = shape_count(&shape);
+    if (g->err.status != DYN_OK) return (Value) { 0 };
+    if (at >= 0) {
+        if (!shape_eq(&g->param[at]->shape, &shape))
+            graph_fail(g, DYN_SHAPE, "parameter '%s' is declared with two shapes", name);
+        return g->param[at]->value;
+    }
+    for (int d = 0; d < shape.rank; d++)
+        if (shape.dim[d] <= 0) {
+            char text[128];
+            graph_fail(g, DYN_SHAPE, "parameter '%s' would be empty: shape %s", name,
+                       shape_text(&shape, text, sizeof text));
+            return (Value) { 0 };
+        }
+    if (count < 0 || count > INT32_MAX) {
+        graph_fail(g, DYN_SHAPE, "parameter '%s' would have more than 2^31 elements", name);
+        return (Value) { 0 };
+    }
+    ParamSpec *p = new_param(g, name, kind);
+    if (!p) return (Value) { 0 };
+    p->shape = shape;
+    p->init = init;
+    p->trainable = kind == PARAM_WEIGHT || kind == PARAM_NORM || kind == PARAM_BIAS;
+    p->offset = g->slab_n;
+    g->slab_n += (count + ALIGN - 1) / ALIGN * ALIGN;
+    return param_leaf(g, (int)g->n_param - 1);
+}
+
+Value graph_param(Graph *g, const char *name, ParamKind kind, Shape shape, Init init)
+{
+    return declare_param(g, scoped(g, name), kind, shape, init);
+}
+
+void graph_counter(Graph *g, const char *name)
+{
+    const char *full = scoped(g, name);
+    if (full && graph_find_param(g, full) < 0) new_param(g, full, PARAM_COUNT);
+}
+
+/* "y mean rstd" is three outputs; "y*" as many as attribute n_out says. */
+static int count_outputs(const Node *n)
+{
+    int count = 1;
+    if (str_ends(n->op->out, "*")) return (int)attr_int(n, "n_out");
+    for (const char *s = n->op->out; *s; s++)
+        count += *s == ' ';
+    return count;
+}
+
+Value graph_emit(Graph *g, const OpDef *op, const Value *in, int n_in, const Attr *attr, int n_attr)
+{
+    enum { MAX_PORTS = 64 };
+    Type in_type[MAX_PORTS], out_type[MAX_PORTS];
+    Error err;
+    if (n_in > MAX_PORTS) graph_fail(g, DYN_SHAPE, "%s '%s': more than %d inputs", op->name, g->scope, MAX_PORTS);
+    Node *n = new_node(g, NODE_OP, g->scope, n_in, 0);
+    if (!n) return (Value) { 0 };
+    n->op = op;
+    if (!attrs_complete(g, n, op, attr, n_attr)) return (Value) { 0 };
+    n->n_out = count_outputs(n);
+    if (n->n_out < 1 || n->n_out > MAX_PORTS) {
+        graph_fail(g, DYN_SHAPE, "%s '%s': %d outputs", op->name, g->scope, n->n_out);
+        return (Value) { 0 };
+    }
+    for (int i = 0; i < n_in; i++) {
+        n->in[i] = in[i];
+        in_type[i] = in[i].id ? g->value[in[i].id].type : (Type) { .shape.rank = -1 };
+    }
+    if (node_infer(g, n, &g->nominal, in_type, out_type, &err) != DYN_OK) {
+        g->err = err;
+        return (Value) { 0 };
+    }
+    return append(g, n, out_type);
+}
+
+Value graph_copy(Graph *g, const Node *n, const Value *in)
+{
+    Origin origin = g->origin;
+    const char *scope = g->scope;
+    Value v;
+    g->origin = n->origin;
+    if (n->kind == NODE_INPUT)
+        v = graph_input(g, n->name, n->leaf);
+    else if (n->kind == NODE_CONST)
+        v = graph_const(g, n->leaf, n->data);
+    else if (n->kind == NODE_PARAM)
+        v = param_leaf(g, n->param);
+    else {
+        const char *name = arena_strdup(g->a, n->name);
+        if (name) g->scope = name;
+        v = graph_emit(g, n->op, in, n->n_in, n->attr, n->n_attr);
+    }
+    g->origin = origin;
+    g->scope = scope;
+    return v;
+}
+
+void graph_output(Graph *g, const char *name, Value v)
+{
+    if (g->err.status != DYN_OK || !v.id) return;
+    const char *copy = arena_strdup(g->a, name);
+    if (!copy || !arena_grow(g->a, &g->output, g->n_output, &g->cap_output, sizeof *g->output))
+        graph_fail(g, DYN_NOMEM, "out of memory");
+    else
+        g->output[g->n_output++] = (NamedValue) { copy, v };
+}
+
+int graph_n_nodes(const Graph *g)
+{
+    return (int)g->n_node;
+}
+
+const Node *graph_node(const Graph *g, int i)
+{
+    return g->node[i];
+}
+
+int graph_n_values(const Graph *g)
+{
+    return (int)g->n_value - 1;
+}
+
+const Node *value_node(const Graph *g, Value v)
+{
+    return g->node[g->value[v.id].node];
+}
+
+int value_index(const Graph *g, Value v)
+{
+    return g->value[v.id].index;
+}
+
+const Type *value_type(const Graph *g, Value v)
+{
+    return &g->value[v.id].type;
+}
+
+int64_t value_dim(const Graph *g, Value v, int d)
+{
+    const Shape *s = &g->value[v.id].type.shape;
+    return v.id && d < s->rank ? s->dim[d] : 0;
+}
+
+int graph_n_params(const Graph *g)
+{
+    return (int)g->n_param;
+}
+
+ParamSpec *graph_param_spec(const Graph *g, int i)
+{
+    return g->param[i];
+}
+
+int graph_find_param(const Graph *g, const char *name)
+{
+    for (size_t i = 0; i < g->n_param; i++)
+        if (str_eq(g->param[i]->name, name)) return (int)i;
+    return -1;
+}
+
+int graph_n_outputs(const Graph *g)
+{
+    return (int)g->n_output;
+}
+
+const char *graph_output_name(const Graph *g, int i)
+{
+    return g->output[i].name;
+}
+
+Value graph_output_value(const Graph *g, int i)
+{
+    return g->output[i].v;
+}
+
+Value graph_find_output(const Graph *g, const char *name)
+{
+    for (size_t i = 0; i < g->n_output; i++)
+        if (str_eq(g->output[i].name, name)) return g->output[i].v;
+    return (Value) { 0 };
+}

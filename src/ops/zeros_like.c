@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * zeros_like - zeros with the type of x, whose data is not used. */
+#include "ops/ops_util.h"
+
+static Status infer(Infer *c)
+{
+    c->out[0] = c->in[0];
+    return DYN_OK;
+}
+
+static void ref(const RefCall *c)
+{
+    for (int64_t k = 0, n = tensor_count(&c->out[0]); k < n; k++)
+        store_i(&c->out[0], k, 0);
+}
+
+static Cost cost(const Node *n, const Type *in, const Type *out)
+{
+    return (Cost) { 0, 0 };
+}
+
+const OpDef op_zeros_like = { .name = "zeros_like",
+                              .doc = "zeros of a given type",
+                              .in = "x",
+                              .out = "y",
+                              .shape_only = 1,
+                              .infer = infer,
+                              .ref = ref,
+                              .cost = cost,
+                              .cases = "x[2,3,2,2]\n" };
