@@ -9,11 +9,11 @@
 #include <strings.h>
 
 #define X(name) extern const Codec codec_##name;
-#include "image_codecs.h"
+#include "image_codecs.gen.h"
 #undef X
 static const Codec *const codecs[] = {
 #define X(name) &codec_##name,
-#include "image_codecs.h"
+#include "image_codecs.gen.h"
 #undef X
 };
 
