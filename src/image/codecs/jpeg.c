@@ -106,7 +106,7 @@ static Status read_all(Decoder *d, const CodecInput *in, const CodecHeader *h, I
         jpeg_read_scanlines(j, &line, 1);
         if (four) cmyk_to_rgb(d->cmyk, dst, out->w);
     }
-    if (d->pixels_lacked && !in->tolerant)
+    if ((d->pixels_lacked || (d->ran_out && jpeg_has_multiple_scans(j))) && !in->tolerant)
         return fail(err, DYN_FORMAT, "JPEG is truncated: the data ends at byte %zu, before the last pixels", in->n);
     return DYN_OK;
 }
