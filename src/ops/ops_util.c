@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The table of operators, made from the folder, and the named activations. */
+ * The table of operators, made from the folder, the named activations, and what elementwise operators share. */
 #include "ops/ops_util.h"
 
 #include <math.h>
@@ -36,23 +36,215 @@ const OpDef *ops_find(const char *name)
     return NULL;
 }
 
+/* ---- activations ---------------------------------------------------------------------------------------------- */
+
 static double sigmoid(double z)
 {
     return 1 / (1 + exp(-z));
 }
 
+static double none_value(double z)
+{
+    return z;
+}
+static double none_slope(double z)
+{
+    return 1;
+}
+static double silu_value(double z)
+{
+    return z * sigmoid(z);
+}
+static double silu_slope(double z)
+{
+    double s = sigmoid(z);
+    return s * (1 + z * (1 - s));
+}
+static double relu_value(double z)
+{
+    return z > 0 ? z : 0;
+}
+static double relu_slope(double z)
+{
+    return z > 0;
+}
+static double sigmoid_slope(double z)
+{
+    return sigmoid(z) * sigmoid(-z);
+}
+static double leaky_value(double z)
+{
+    return z > 0 ? z : 0.01 * z;
+}
+static double leaky_slope(double z)
+{
+    return z > 0 ? 1 : 0.01;
+}
+static double hardswish_value(double z)
+{
+    return z * CLAMP(z + 3, 0, 6) / 6;
+}
+static double hardswish_slope(double z)
+{
+    return z <= -3 ? 0 : z >= 3 ? 1 : (2 * z + 3) / 6;
+}
+static double gelu_value(double z)
+{
+    return z * 0.5 * erfc(-z * M_SQRT1_2);
+}
+static double gelu_slope(double z)
+{
+    return 0.5 * erfc(-z * M_SQRT1_2) + z * exp(-0.5 * z * z) * M_SQRT1_2 * M_2_SQRTPI * 0.5;
+}
+static double tanh_slope(double z)
+{
+    double t = tanh(z);
+    return 1 - t * t;
+}
+/* log(1 + e^z) without overflow */
+static double softplus(double z)
+{
+    return MAX(z, 0) + log1p(exp(-fabs(z)));
+}
+static double mish_value(double z)
+{
+    return z * tanh(softplus(z));
+}
+static double mish_slope(double z)
+{
+    double t = tanh(softplus(z));
+    return t + z * (1 - t * t) * sigmoid(z);
+}
+
+static const struct {
+    const char *name;
+    double (*value)(double z), (*slope)(double z);
+    int flops;
+} acts[] = {
+    { "none", none_value, none_slope, 0 },         { "silu", silu_value, silu_slope, 4 },
+    { "relu", relu_value, relu_slope, 1 },         { "sigmoid", sigmoid, sigmoid_slope, 3 },
+    { "leaky_relu", leaky_value, leaky_slope, 2 }, { "hardswish", hardswish_value, hardswish_slope, 5 },
+    { "gelu", gelu_value, gelu_slope, 4 },         { "tanh", tanh, tanh_slope, 1 },
+    { "mish", mish_value, mish_slope, 5 },
+};
+
+static size_t act_index(const char *act)
+{
+    size_t i = 0;
+    while (i < COUNT_OF(acts) && !str_eq(acts[i].name, act))
+        i++;
+    return i;
+}
+
 bool act_known(const char *act)
 {
-    return str_eq(act, "none") || str_eq(act, "silu") || str_eq(act, "relu");
+    return act_index(act) < COUNT_OF(acts);
 }
 
 double act_value(const char *act, double z)
 {
-    return str_eq(act, "silu") ? z * sigmoid(z) : str_eq(act, "relu") ? (z > 0 ? z : 0) : z;
+    return acts[act_index(act)].value(z);
 }
 
 double act_slope(const char *act, double z)
 {
-    double s = sigmoid(z);
-    return str_eq(act, "silu") ? s * (1 + z * (1 - s)) : str_eq(act, "relu") ? z > 0 : 1;
+    return acts[act_index(act)].slope(z);
+}
+
+double act_flops(const char *act)
+{
+    return acts[act_index(act)].flops;
+}
+
+/* ---- elementwise ---------------------------------------------------------------------------------------------- */
+
+Status infer_like(Infer *c, int input)
+{
+    c->out[0] = c->in[input];
+    return DYN_OK;
+}
+
+void ref_act(const RefCall *c, const char *act)
+{
+    for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
+        store_i(&c->out[0], i, act_value(act, load_i(&c->in[0], i)));
+}
+
+void ref_act_grad(const RefCall *c, const char *act)
+{
+    for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
+        store_i(&c->out[0], i, load_i(&c->in[0], i) * act_slope(act, load_i(&c->in[1], i)));
+}
+
+Status infer_binary(Infer *c)
+{
+    const Type *a = &c->in[0], *b = &c->in[1];
+    c->out[0] = *a;
+    c->out[0].rowmajor = a->rowmajor && b->rowmajor;
+    for (int d = 0; d < a->shape.rank; d++) {
+        int64_t p = a->shape.dim[d], q = b->shape.dim[d];
+        if (b->shape.rank != a->shape.rank || (p != q && p != 1 && q != 1)) {
+            char s[96], t[96];
+            return infer_fail(c, "%s and %s do not fit: equal ranks, dimensions equal or 1",
+                              shape_text(&a->shape, s, sizeof s), shape_text(&b->shape, t, sizeof t));
+        }
+        c->out[0].shape.dim[d] = MAX(p, q);
+    }
+    return DYN_OK;
+}
+
+Tensor repeated(const Tensor *t, const Tensor *like)
+{
+    Tensor r = *t;
+    for (int d = 0; d < r.rank; d++) {
+        if (r.dim[d] == 1) r.stride[d] = 0;
+        r.dim[d] = like->dim[d];
+    }
+    return r;
+}
+
+void ref_binary(const RefCall *c, double (*f)(double a, double b))
+{
+    Tensor a = repeated(&c->in[0], &c->out[0]), b = repeated(&c->in[1], &c->out[0]);
+    for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
+        store_i(&c->out[0], i, f(load_i(&a, i), load_i(&b, i)));
+}
+
+Value sum_like(Grad *c, Value d, int i)
+{
+    const Type *from = value_type(c->g, d), *to = value_type(c->g, c->in[i]);
+    bool same = d.id && from->dtype == to->dtype && shape_eq(&from->shape, &to->shape) && to->shape.dim[0] != 1;
+    if (same && value_node(c->g, c->in[i])->kind == NODE_OP) return d;
+    return EMIT(c->g, sum_to, INS(d, c->in[i]), NO_ATTRS);
+}
+
+double sum_block(const Tensor *x, const Tensor *y, int64_t i)
+{
+    Tensor block = *x;
+    int64_t at = 0;
+    double sum = 0;
+    for (int d = x->rank - 1; d >= 0; d--) {
+        at += i % y->dim[d] * x->stride[d];
+        i /= y->dim[d];
+        if (y->dim[d] != 1) block.dim[d] = 1;
+    }
+    block.data = (char *)x->data + (size_t)at * dtype_bytes(x->dtype);
+    for (int64_t k = 0, n = tensor_count(&block); k < n; k++)
+        sum += load_i(&block, k);
+    return sum;
+}
+
+int attr_list(const Node *n, const char *name, int64_t *list, int max)
+{
+    const char *s = attr_text(n, name);
+    int count = 0;
+    if (!*s) return max < 1 ? -1 : (list[0] = attr_int(n, name), 1);
+    for (;; s++) {
+        size_t len = strcspn(s, ",");
+        char item[32] = "";
+        if (count == max || len >= sizeof item) return -1;
+        memcpy(item, s, len);
+        if (!str_to_int(item, &list[count++])) return -1;
+        if (!*(s += len)) return count;
+    }
 }

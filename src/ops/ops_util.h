@@ -38,10 +38,13 @@ static inline void store_i(Tensor *t, int64_t i, double v)
     dtype_store(t->data, t->dtype, offset_of(t, i), v);
 }
 
-/* Named activations of fused nodes (attribute act=): value and derivative at the pre-activation z. */
+/* Named activations of fused nodes (attribute act=): value and derivative at the pre-activation z. Known: none, silu,
+ * relu, sigmoid, leaky_relu (slope 0.01), hardswish, gelu (erf), tanh, mish. */
 double act_value(const char *act, double z);
 double act_slope(const char *act, double z);
 bool act_known(const char *act);
+/* Operations per element that an activation counts for: see Cost.flops. */
+double act_flops(const char *act);
 
 /* The dtype of statistics, losses and parameter gradients: F32, but F64 when the operator runs in F64 (tests). */
 static inline DType wide_dtype(DType x)
@@ -53,5 +56,29 @@ static inline double count_of(const Type *t)
 {
     return (double)shape_count(&t->shape);
 }
+
+/* ---- elementwise operators ---------------------------------------------------------------------------------- */
+
+/* The result has the type of the given input. */
+Status infer_like(Infer *c, int input);
+/* y = act(x), and dx = dy * slope(x) for inputs dy, x. */
+void ref_act(const RefCall *c, const char *act);
+void ref_act_grad(const RefCall *c, const char *act);
+
+/* Two operands of equal rank; a dimension of size 1 is repeated to fit the other. y has the dtype of a. */
+Status infer_binary(Infer *c);
+void ref_binary(const RefCall *c, double (*f)(double a, double b));
+/* d, a gradient of the shape of the result, summed over what was repeated of input i, in that input's type. Emits
+ * nothing where the nominal types leave no doubt that there is nothing to do: a leading 1 may be an unbound batch. */
+Value sum_like(Grad *c, Value d, int i);
+
+/* Sum over the dimensions in which y has size 1 and x more, for the i-th element of y (same rank). */
+double sum_block(const Tensor *x, const Tensor *y, int64_t i);
+/* t seen with the dimensions of like, where t has size 1 repeating its element. */
+Tensor repeated(const Tensor *t, const Tensor *like);
+
+/* The integers of a text attribute such as "8,16,32" (or of a plain integer): how many; -1 when it is none or more than
+ * max. */
+int attr_list(const Node *n, const char *name, int64_t *list, int max);
 
 #endif
