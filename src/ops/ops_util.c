@@ -170,10 +170,15 @@ void ref_act(const RefCall *c, const char *act)
         store_i(&c->out[0], i, act_value(act, load_i(&c->in[0], i)));
 }
 
-void ref_act_grad(const RefCall *c, const char *act)
+void ref_slope(const RefCall *c, double (*slope)(double v))
 {
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, load_i(&c->in[0], i) * act_slope(act, load_i(&c->in[1], i)));
+        store_i(&c->out[0], i, load_i(&c->in[0], i) * slope(load_i(&c->in[1], i)));
+}
+
+void ref_act_grad(const RefCall *c, const char *act)
+{
+    ref_slope(c, acts[act_index(act)].slope);
 }
 
 Status infer_binary(Infer *c)
@@ -247,4 +252,47 @@ int attr_list(const Node *n, const char *name, int64_t *list, int max)
         if (!str_to_int(item, &list[count++])) return -1;
         if (!*(s += len)) return count;
     }
+}
+
+/* Bit d: dimension d is reduced; 0 when dims is no list of different dimensions of a rank-r tensor. */
+static unsigned reduced(const Node *n, int rank)
+{
+    int64_t dims[MAX_RANK];
+    unsigned mask = 0;
+    int count = attr_list(n, "dims", dims, MAX_RANK);
+    for (int i = 0; i < count; i++) {
+        if (dims[i] < 0 || dims[i] >= rank || mask >> dims[i] & 1) return 0;
+        mask |= 1u << dims[i];
+    }
+    return mask;
+}
+
+Status infer_reduce(Infer *c)
+{
+    const Shape *x = &c->in[0].shape;
+    Shape y = { .rank = 0 };
+    unsigned mask = reduced(c->n, x->rank);
+    bool keep = attr_int(c->n, "keep");
+    if (!mask) return infer_fail(c, "dims=%s are no dimensions of a rank-%d tensor", attr_text(c->n, "dims"), x->rank);
+    for (int d = 0; d < x->rank; d++)
+        if (keep || !(mask >> d & 1)) y.dim[y.rank++] = mask >> d & 1 ? 1 : x->dim[d];
+    if (y.rank == 0) y = SHAPE(1);
+    c->out[0] = c->in[0];
+    c->out[0].rowmajor = false;
+    c->out[0].shape = y;
+    return DYN_OK;
+}
+
+Tensor kept(const Node *n, const Tensor *y, const Tensor *x)
+{
+    Tensor k = *y;
+    unsigned mask = reduced(n, x->rank);
+    if (attr_int(n, "keep")) return k;
+    k.rank = x->rank;
+    for (int d = 0, from = 0; d < x->rank; d++) {
+        bool gone = mask >> d & 1;
+        k.dim[d] = gone ? 1 : y->dim[from];
+        k.stride[d] = gone ? 0 : y->stride[from++];
+    }
+    return k;
 }

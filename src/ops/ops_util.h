@@ -61,9 +61,10 @@ static inline double count_of(const Type *t)
 
 /* The result has the type of the given input. */
 Status infer_like(Infer *c, int input);
-/* y = act(x), and dx = dy * slope(x) for inputs dy, x. */
+/* y = act(x); dx = dy * slope of act at x, for inputs dy, x; dx = dy * slope(v), for inputs dy, v. */
 void ref_act(const RefCall *c, const char *act);
 void ref_act_grad(const RefCall *c, const char *act);
+void ref_slope(const RefCall *c, double (*slope)(double v));
 
 /* Two operands of equal rank; a dimension of size 1 is repeated to fit the other. y has the dtype of a. */
 Status infer_binary(Infer *c);
@@ -80,5 +81,10 @@ Tensor repeated(const Tensor *t, const Tensor *like);
 /* The integers of a text attribute such as "8,16,32" (or of a plain integer): how many; -1 when it is none or more than
  * max. */
 int attr_list(const Node *n, const char *name, int64_t *list, int max);
+
+/* Reductions over the dimensions that attribute dims lists, with attribute keep: the type of y, and y seen with the
+ * rank of x, size 1 where it was reduced. */
+Status infer_reduce(Infer *c);
+Tensor kept(const Node *n, const Tensor *y, const Tensor *x);
 
 #endif

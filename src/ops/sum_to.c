@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * sum_to - x summed over every dimension in which like has size 1, in the type of like (whose data is not used): the
- * adjoint of broadcasting. Ranks are equal. Accumulates in F64. With equal types it is the identity, hence a view. */
+ * adjoint of broadcasting. Ranks are equal. Accumulates in F64. With equal types it is the identity. */
 #include "ops/ops_util.h"
 
 static Status infer(Infer *c)
@@ -31,7 +31,6 @@ const OpDef op_sum_to = { .name = "sum_to",
                           .doc = "sum over broadcast dimensions",
                           .in = "x like",
                           .out = "y",
-                          .flags = OP_VIEW,
                           .shape_only = 1 << 1,
                           .infer = infer,
                           .ref = ref,

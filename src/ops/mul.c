@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * mul - a b, dimensions of size 1 repeated to fit (equal ranks). y has the dtype of a. */
+#include "ops/ops_util.h"
+
+static double value(double a, double b)
+{
+    return a * b;
+}
+
+static void grad(Grad *c)
+{
+    if (!c->dy[0].id) return;
+    for (int i = 0; i < 2; i++)
+        if (c->need[i]) c->dx[i] = sum_like(c, EMIT(c->g, mul, INS(c->dy[0], c->in[1 - i]), NO_ATTRS), i);
+}
+
+static void ref(const RefCall *c)
+{
+    ref_binary(c, value);
+}
+
+static Cost cost(const Node *n, const Type *in, const Type *out)
+{
+    return (Cost) { count_of(&out[0]), 0 };
+}
+
+const OpDef op_mul = {
+    .name = "mul",
+    .doc = "elementwise product",
+    .in = "a b",
+    .out = "y",
+    .flags = OP_INPLACE,
+    .infer = infer_binary,
+    .grad = grad,
+    .ref = ref,
+    .cost = cost,
+    .cases = "a[3,5,3,7] b[3,5,3,7]\na[1,5,3,7] b[1,5,1,1]\na[1,5,1,1] b[3,5,2,3]\na[3,1,5,1] b[1,4,1,2]\na[6] b[1]\n"
+};

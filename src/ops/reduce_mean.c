@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * reduce_mean - average over the dimensions dims ("2,3"), which stay with size 1 (keep=1) or go (keep=0; all gone
+ * leaves [1]). Backends accumulate in f32 or wider. */
+#include "ops/ops_util.h"
+
+static Status infer(Infer *c)
+{
+    return infer_reduce(c);
+}
+
+static void grad(Grad *c)
+{
+    if (c->dy[0].id)
+        c->dx[0] = graph_emit(c->g, op_reduce_mean.also, INS(c->dy[0], c->in[0]), c->n->attr, c->n->n_attr);
+}
+
+static void ref(const RefCall *c)
+{
+    Tensor y = kept(c->n, &c->out[0], &c->in[0]);
+    double size = (double)(tensor_count(&c->in[0]) / tensor_count(&y));
+    for (int64_t i = 0, n = tensor_count(&y); i < n; i++)
+        store_i(&y, i, sum_block(&c->in[0], &y, i) / size);
+}
+
+static Cost cost(const Node *n, const Type *in, const Type *out)
+{
+    return (Cost) { count_of(&in[0]), 0 };
+}
+
+/* ---- reduce_mean_grad: dy like y, x (only its type) -> dx */
+
+static Status infer_grad(Infer *c)
+{
+    return infer_like(c, 1);
+}
+
+static void ref_grad(const RefCall *c)
+{
+    Tensor dy = kept(c->n, &c->in[0], &c->out[0]);
+    double size = (double)(tensor_count(&c->out[0]) / tensor_count(&dy));
+    dy = repeated(&dy, &c->out[0]);
+    for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
+        store_i(&c->out[0], i, load_i(&dy, i) / size);
+}
+
+static Cost cost_grad(const Node *n, const Type *in, const Type *out)
+{
+    return (Cost) { count_of(&in[0]), 0 };
+}
+
+static const OpDef op_reduce_mean_grad = { .name = "reduce_mean_grad",
+                                           .doc = "gradient of reduce_mean",
+                                           .in = "dy x",
+                                           .out = "dx",
+                                           .attrs = "dims=2,3 keep=1",
+                                           .shape_only = 1 << 1,
+                                           .infer = infer_grad,
+                                           .ref = ref_grad,
+                                           .cost = cost_grad };
+const OpDef op_reduce_mean = { .name = "reduce_mean",
+                               .doc = "average over dimensions",
+                               .in = "x",
+                               .out = "y",
+                               .attrs = "dims=2,3 keep=1",
+                               .infer = infer,
+                               .grad = grad,
+                               .ref = ref,
+                               .cost = cost,
+                               .also = &op_reduce_mean_grad,
+                               .cases = "x[1,5,3,7]\nx[3,4,2,5] dims=1\nx[3,4,2,5] dims=0,2,3 keep=0\n"
+                                        "x[3,4,5] dims=0 keep=0\nx[3,5,2] dims=0,1,2 keep=0\n" };

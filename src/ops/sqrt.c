@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sqrt - square root. Gradient: dy / (2 y), infinite at 0. */
+#include "ops/ops_util.h"
+
+#include <math.h>
+
+static Status infer(Infer *c)
+{
+    return infer_like(c, 0);
+}
+
+static void grad(Grad *c)
+{
+    if (c->dy[0].id)
+        c->dx[0] =
+            EMIT(c->g, scale, INS(EMIT(c->g, div, INS(c->dy[0], c->out[0]), NO_ATTRS)), ATTRS(A_FLOAT("a", 0.5)));
+}
+
+static void ref(const RefCall *c)
+{
+    for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
+        store_i(&c->out[0], i, sqrt(load_i(&c->in[0], i)));
+}
+
+static Cost cost(const Node *n, const Type *in, const Type *out)
+{
+    return (Cost) { count_of(&out[0]), 0 };
+}
+
+const OpDef op_sqrt = { .name = "sqrt",
+                        .doc = "square root",
+                        .in = "x",
+                        .out = "y",
+                        .flags = OP_INPLACE,
+                        .infer = infer,
+                        .grad = grad,
+                        .ref = ref,
+                        .cost = cost,
+                        .cases = "x[1,5,3,7]:pos\nx[3,17,2,1]:pos\nx[7]:pos\n" };
