@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * v8_loss - the three terms of a YOLOv8 detector's loss (spec 4.5 to 4.7; GFL, Li et al. 2020, for the distributions).
+ *   maps (v8_util.h) and v8_assign's target_box, cls, weight, score_sum -> loss [1] = N * sum of items, for the
+ *   gradient   items [3] box, cls, dfl with their gains, for the reports
+ * Box terms are taken over anchors with a weight, in grid units; the class term over all anchors and classes. Sums in
+ * double. Gradient (v8_loss_grad) by the maps only: the assignment is a constant, and dy of items is not followed. */
+#include "ops/v8_util.h"
+
+#include <math.h>
+
+#define LOSS_ATTRS "reg_max=16 strides=8,16,32 box=7.5 cls=0.5 dfl=1.5"
+
+static Status check(Infer *c, V8Layout *q, int extra)
+{
+    TRY(v8_layout_infer(c, q));
+    const Type *t = &c->in[2 * q->n_level];
+    if (c->n->n_in != 2 * q->n_level + 4 + extra)
+        return infer_fail(c, "wants %d maps, target_box, cls, weight and score_sum", 2 * q->n_level);
+    Shape box = SHAPE(q->N, q->A, 4), one = SHAPE(q->N, q->A);
+    if (!shape_eq(&t[0].shape, &box) || !shape_eq(&t[1].shape, &one) || !shape_eq(&t[2].shape, &one) ||
+        shape_count(&t[3].shape) != 1 || t[1].dtype != I32)
+        return infer_fail(c, "the assignment is not one of %lld anchors of %lld images", (long long)q->A,
+                          (long long)q->N);
+    return DYN_OK;
+}
+
+static Status infer(Infer *c)
+{
+    V8Layout q;
+    TRY(check(c, &q, 0));
+    DType wide = wide_dtype(c->in[0].dtype);
+    c->out[0] = (Type) { .dtype = wide, .shape = SHAPE(1) };
+    c->out[1] = (Type) { .dtype = wide, .shape = SHAPE(3) };
+    return DYN_OK;
+}
+
+static double map_elements(const Node *n, const Type *in, int maps)
+{
+    double sum = 0;
+    for (int i = 0; i < maps; i++)
+        sum += count_of(&in[i]);
+    return sum;
+}
+
+/* About 8 operations a logit: an upper bound, since box logits count on the foreground only. */
+static Cost cost(const Node *n, const Type *in, const Type *out)
+{
+    return (Cost) { 8 * map_elements(n, in, n->n_in - 4), 0 };
+}
+
+/* What an anchor with a weight is to learn. */
+typedef struct Goal {
+    double weight, xyxy[4]; /* grid units */
+    double hi_part[4];      /* of each side's distance, between the bins lo and lo + 1 */
+    int lo[4];
+} Goal;
+
+static Goal goal_of(const Tensor *assigned, const V8Layout *q, int64_t i, const V8Anchor *at)
+{
+    Goal g = { .weight = load_i(&assigned[2], i) };
+    for (int k = 0; k < 4; k++) {
+        g.xyxy[k] = load_i(&assigned[0], i * 4 + k) / at->stride;
+        double point = k % 2 ? at->py : at->px, reach = k < 2 ? point - g.xyxy[k] : g.xyxy[k] - point;
+        reach = CLAMP(reach, 0, q->bins - 1 - 0.01);
+        g.lo[k] = (int)reach;
+        g.hi_part[k] = reach - g.lo[k];
+    }
+    return g;
+}
+
+typedef struct Terms {
+    double box, cls, dfl;
+} Terms;
+
+static void add_box_terms(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, const Goal *g, Terms *t)
+{
+    double z[4 * V8_MAX_BINS], p[V8_MAX_BINS], log_sum, d[4], ce = 0;
+    v8_logits(box, q, n, at, z);
+    for (int s = 0; s < 4; s++) {
+        const double *zs = z + s * q->bins;
+        d[s] = v8_side(zs, q->bins, p, &log_sum);
+        ce += log_sum - zs[g->lo[s]] * (1 - g->hi_part[s]) - zs[g->lo[s] + 1] * g->hi_part[s];
+    }
+    double pred[4] = { at->px - d[0], at->py - d[1], at->px + d[2], at->py + d[3] };
+    t->box += (1 - v8_ciou(pred, g->xyxy, NULL)) * g->weight;
+    t->dfl += ce / 4 * g->weight;
+}
+
+static void ref(const RefCall *c)
+{
+    V8Layout q = v8_layout(c->n, c->in);
+    const Tensor *assigned = &c->in[2 * q.n_level];
+    Terms t = { 0 };
+    for (int64_t n = 0; n < q.N; n++)
+        for (int64_t a = 0; a < q.A; a++) {
+            V8Anchor at = v8_anchor(&q, a);
+            int64_t i = n * q.A + a, cls = (int64_t)load_i(&assigned[1], i);
+            Goal g = goal_of(assigned, &q, i, &at);
+            if (g.weight > 0) add_box_terms(&c->in[at.level], &q, n, &at, &g, &t);
+            for (int64_t k = 0; k < q.nc; k++) {
+                double z = load4(&c->in[q.n_level + at.level], n, k, at.y, at.x), want = k == cls ? g.weight : 0;
+                t.cls += MAX(z, 0) - z * want + log1p(exp(-fabs(z)));
+            }
+        }
+    double sum = load_i(&assigned[3], 0);
+    double item[3] = { attr_float(c->n, "box") * t.box / sum, attr_float(c->n, "cls") * t.cls / sum,
+                       attr_float(c->n, "dfl") * t.dfl / sum };
+    store_i(&c->out[0], 0, (item[0] + item[1] + item[2]) * (double)q.N);
+    for (int k = 0; k < 3; k++)
+        store_i(&c->out[1], k, item[k]);
+}
+
+/* ---- v8_loss_grad: v8_loss's inputs and dy [1] -> d box_0 .. , d cls_0 .., each like its map -------------------- */
+
+static Status infer_grad(Infer *c)
+{
+    V8Layout q;
+    TRY(check(c, &q, 1));
+    if (c->n->n_out != 2 * q.n_level) return infer_fail(c, "n_out must be %d", 2 * q.n_level);
+    for (int i = 0; i < c->n->n_out; i++)
+        c->out[i] = c->in[i];
+    return DYN_OK;
+}
+
+static Cost cost_grad(const Node *n, const Type *in, const Type *out)
+{
+    return (Cost) { 8 * map_elements(n, in, n->n_in - 5), 0 };
+}
+
+/* Gradient of gain_box * (1 - CIoU) * weight + gain_dfl * CE * weight by the logits of one anchor. */
+static void box_gradient(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, const Goal *g,
+                         double gain_box, double gain_dfl, double *dz)
+{
+    double z[4 * V8_MAX_BINS], p[4][V8_MAX_BINS], log_sum, d[4], by_corner[4];
+    v8_logits(box, q, n, at, z);
+    for (int s = 0; s < 4; s++)
+        d[s] = v8_side(z + s * q->bins, q->bins, p[s], &log_sum);
+    double pred[4] = { at->px - d[0], at->py - d[1], at->px + d[2], at->py + d[3] };
+    v8_ciou(pred, g->xyxy, by_corner);
+    for (int s = 0; s < 4; s++) {
+        double by_side = (s < 2 ? 1 : -1) * by_corner[s] * gain_box * g->weight;
+        double ce = gain_dfl / 4 * g->weight;
+        double *out = dz + s * q->bins;
+        for (int k = 0; k < q->bins; k++)
+            out[k] = p[s][k] * (by_side * (k - d[s]) + ce);
+        out[g->lo[s]] -= ce * (1 - g->hi_part[s]);
+        out[g->lo[s] + 1] -= ce * g->hi_part[s];
+    }
+}
+
+static void ref_grad(const RefCall *c)
+{
+    V8Layout q = v8_layout(c->n, c->in);
+    const Tensor *assigned = &c->in[2 * q.n_level];
+    double scale = load_i(&assigned[4], 0) * (double)q.N / load_i(&assigned[3], 0);
+    for (int64_t n = 0; n < q.N; n++)
+        for (int64_t a = 0; a < q.A; a++) {
+            V8Anchor at = v8_anchor(&q, a);
+            int64_t i = n * q.A + a, cls = (int64_t)load_i(&assigned[1], i);
+            Goal g = goal_of(assigned, &q, i, &at);
+            double dz[4 * V8_MAX_BINS] = { 0 };
+            if (g.weight > 0)
+                box_gradient(&c->in[at.level], &q, n, &at, &g, scale * attr_float(c->n, "box"),
+                             scale * attr_float(c->n, "dfl"), dz);
+            for (int k = 0; k < 4 * q.bins; k++)
+                store4(&c->out[at.level], n, k, at.y, at.x, dz[k]);
+            for (int64_t k = 0; k < q.nc; k++) {
+                double z = load4(&c->in[q.n_level + at.level], n, k, at.y, at.x), want = k == cls ? g.weight : 0;
+                store4(&c->out[q.n_level + at.level], n, k, at.y, at.x,
+                       scale * attr_float(c->n, "cls") * (1 / (1 + exp(-z)) - want));
+            }
+        }
+}
+
+static void grad(Grad *c)
+{
+    enum { MAX_IN = 2 * V8_MAX_LEVELS + 5, MAX_ATTR = 8 };
+    double stride[V8_MAX_LEVELS];
+    int maps = 2 * v8_strides(c->n, stride);
+    if (!c->dy[0].id) return;
+    Value in[MAX_IN];
+    Attr attr[MAX_ATTR];
+    memcpy(in, c->in, (size_t)c->n->n_in * sizeof *in);
+    memcpy(attr, c->n->attr, (size_t)c->n->n_attr * sizeof *attr);
+    in[c->n->n_in] = c->dy[0];
+    attr[c->n->n_attr] = A_INT("n_out", maps);
+    Value d = graph_emit(c->g, op_v8_loss.also, in, c->n->n_in + 1, attr, c->n->n_attr + 1);
+    for (int i = 0; i < maps; i++)
+        if (c->need[i]) c->dx[i] = value_at(d, i);
+}
+
+static const OpDef op_v8_loss_grad = { .name = "v8_loss_grad",
+                                       .doc = "gradient of v8_loss by the maps of the head",
+                                       .in = "x*",
+                                       .out = "dx*",
+                                       .attrs = LOSS_ATTRS " n_out=6",
+                                       .infer = infer_grad,
+                                       .cost = cost_grad,
+                                       .ref = ref_grad };
+const OpDef op_v8_loss = { .name = "v8_loss",
+                           .doc = "box, class and distribution loss of a YOLOv8 head",
+                           .in = "x*",
+                           .out = "loss items",
+                           .attrs = LOSS_ATTRS,
+                           .infer = infer,
+                           .grad = grad,
+                           .cost = cost,
+                           .ref = ref,
+                           .also = &op_v8_loss_grad,
+                           .cases = "b0[2,64,4,4] b1[2,64,2,2] c0[2,3,4,4] c1[2,3,2,2] target_box[2,20,4] cls[2,20] "
+                                    "weight[2,20] score_sum[1] strides=8,16\n" };

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/v8_util.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+int v8_strides(const Node *n, double *stride)
+{
+    const char *s = attr_text(n, "strides");
+    int count = 0;
+    if (!*s) { /* one level: the attribute was read as a number */
+        stride[0] = (double)attr_int(n, "strides");
+        return stride[0] > 0;
+    }
+    while (*s && count < V8_MAX_LEVELS) {
+        char *end;
+        long v = strtol(s, &end, 10);
+        if (end == s || v <= 0 || v > 1 << 20 || (*end && *end != ',')) return 0;
+        stride[count++] = (double)v;
+        s = *end ? end + 1 : end;
+    }
+    return *s ? 0 : count;
+}
+
+static void place_level(V8Layout *q, int i, int64_t h, int64_t w, double stride)
+{
+    q->level[i] = (V8Level) { .h = h, .w = w, .first = q->A, .stride = stride };
+    q->A += h * w;
+    if (i == 0) q->width = (double)w * stride, q->height = (double)h * stride;
+}
+
+Status v8_layout_infer(Infer *c, V8Layout *q)
+{
+    double stride[V8_MAX_LEVELS];
+    int n = v8_strides(c->n, stride);
+    *q = (V8Layout) { .n_level = n, .bins = (int)attr_int(c->n, "reg_max") };
+    if (!n) return infer_fail(c, "strides must be one to %d whole numbers: 8,16,32", V8_MAX_LEVELS);
+    if (q->bins < 2 || q->bins > V8_MAX_BINS) return infer_fail(c, "reg_max must lie in 2 .. %d", V8_MAX_BINS);
+    if (c->n->n_in < 2 * n) return infer_fail(c, "wants a box and a class map for each of %d strides", n);
+    q->N = c->in[0].shape.dim[0];
+    q->nc = c->in[n].shape.rank == 4 ? c->in[n].shape.dim[1] : 0;
+    for (int i = 0; i < n; i++) {
+        const Type *b = &c->in[i], *k = &c->in[n + i];
+        const int64_t *bd = b->shape.dim, *kd = k->shape.dim;
+        if (b->shape.rank != 4 || k->shape.rank != 4 || b->rowmajor || k->rowmajor)
+            return infer_fail(c, "level %d: wants maps [N,C,h,w]", i);
+        if (bd[0] != q->N || kd[0] != q->N || bd[2] != kd[2] || bd[3] != kd[3])
+            return infer_fail(c, "level %d: box and class map differ in batch, height or width", i);
+        if (bd[1] != 4 * q->bins || kd[1] != q->nc)
+            return infer_fail(c, "level %d: %lld box and %lld class channels, wants %d and %lld", i, (long long)bd[1],
+                              (long long)kd[1], 4 * q->bins, (long long)q->nc);
+        place_level(q, i, bd[2], bd[3], stride[i]);
+    }
+    return DYN_OK;
+}
+
+V8Layout v8_layout(const Node *n, const Tensor *in)
+{
+    double stride[V8_MAX_LEVELS];
+    V8Layout q = { .n_level = v8_strides(n, stride), .bins = (int)attr_int(n, "reg_max"), .N = in[0].dim[0] };
+    q.nc = in[q.n_level].dim[1];
+    for (int i = 0; i < q.n_level; i++)
+        place_level(&q, i, in[i].dim[2], in[i].dim[3], stride[i]);
+    return q;
+}
+
+V8Anchor v8_anchor(const V8Layout *q, int64_t a)
+{
+    int i = q->n_level - 1;
+    while (i > 0 && a < q->level[i].first)
+        i--;
+    int64_t cell = a - q->level[i].first, y = cell / q->level[i].w, x = cell % q->level[i].w;
+    return (V8Anchor) { i, y, x, (double)x + 0.5, (double)y + 0.5, q->level[i].stride };
+}
+
+double v8_side(const double *z, int bins, double *p, double *log_sum)
+{
+    double top = z[0], sum = 0, mean = 0;
+    for (int k = 1; k < bins; k++)
+        top = MAX(top, z[k]);
+    for (int k = 0; k < bins; k++)
+        sum += p[k] = exp(z[k] - top);
+    for (int k = 0; k < bins; k++)
+        mean += k * (p[k] /= sum);
+    *log_sum = top + log(sum);
+    return mean;
+}
+
+void v8_logits(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, double *z)
+{
+    for (int k = 0; k < 4 * q->bins; k++)
+        z[k] = load4(box, n, k, at->y, at->x);
+}
+
+void v8_box(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, double xyxy[4])
+{
+    double z[4 * V8_MAX_BINS], p[V8_MAX_BINS], log_sum, d[4];
+    v8_logits(box, q, n, at, z);
+    for (int s = 0; s < 4; s++)
+        d[s] = v8_side(z + s * q->bins, q->bins, p, &log_sum);
+    xyxy[0] = at->px - d[0], xyxy[1] = at->py - d[1];
+    xyxy[2] = at->px + d[2], xyxy[3] = at->py + d[3];
+}
+
+/* Derivative of min(a, b) by a; of max(a, b) it is slope_min(b, a). Equal arguments share it. */
+static double slope_min(double a, double b)
+{
+    return a < b ? 1 : a > b ? 0 : 0.5;
+}
+
+/* Span of two intervals (lo, hi), and what CIoU needs of its derivative by the first. */
+typedef struct Span {
+    double common, whole;
+    double d_common[2], d_whole[2];
+} Span;
+
+static Span span(double lo, double hi, double lo2, double hi2)
+{
+    Span s = { .common = MIN(hi, hi2) - MAX(lo, lo2), .whole = MAX(hi, hi2) - MIN(lo, lo2) };
+    if (s.common >= 0) s.d_common[0] = -slope_min(lo2, lo), s.d_common[1] = slope_min(hi, hi2);
+    s.common = MAX(s.common, 0);
+    s.d_whole[0] = -slope_min(lo, lo2), s.d_whole[1] = slope_min(hi2, hi);
+    return s;
+}
+
+double v8_ciou(const double a[4], const double b[4], double d[4])
+{
+    static const double pi = 3.14159265358979323846, eps = 1e-7;
+    /* eps on the heights only: the reference's own asymmetry, which thin boxes show */
+    double w1 = a[2] - a[0], h1 = a[3] - a[1] + eps, w2 = b[2] - b[0], h2 = b[3] - b[1] + eps;
+    Span x = span(a[0], a[2], b[0], b[2]), y = span(a[1], a[3], b[1], b[3]);
+    double inter = x.common * y.common, all = w1 * h1 + w2 * h2 - inter + eps, iou = inter / all;
+    double c2 = x.whole * x.whole + y.whole * y.whole + eps;
+    double sx = b[0] + b[2] - a[0] - a[2], sy = b[1] + b[3] - a[1] - a[3], rho2 = (sx * sx + sy * sy) / 4;
+    double turn = atan(w2 / h2) - atan(w1 / h1), v = 4 / (pi * pi) * turn * turn, alpha = v / (v - iou + 1 + eps);
+    if (d) {
+        double dv = -8 / (pi * pi) * turn / (w1 * w1 + h1 * h1), dv_side[2] = { dv * h1, -dv * w1 };
+        for (int k = 0; k < 4; k++) {
+            const Span *s = k % 2 ? &y : &x, *other = k % 2 ? &x : &y;
+            double sign = k < 2 ? -1 : 1, d_inter = s->d_common[k / 2] * other->common;
+            double d_all = sign * (k % 2 ? w1 : h1) - d_inter;
+            double d_iou = (d_inter * all - inter * d_all) / (all * all);
+            double d_c2 = 2 * s->whole * s->d_whole[k / 2], d_rho2 = -(k % 2 ? sy : sx) / 2;
+            d[k] = d_iou - (d_rho2 * c2 - rho2 * d_c2) / (c2 * c2) - alpha * sign * dv_side[k % 2];
+        }
+    }
+    return iou - rho2 / c2 - v * alpha;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * v8_util - what v8_assign and v8_loss share: the levels of a YOLOv8 head as one list of anchor points, boxes from
+ * distributions, CIoU with its gradient. Spec sections 4.2 and 4.4.
+ *
+ * The inputs of both operators begin with the raw maps of the head, one pair a level, finest first:
+ *   box_0 .. box_{L-1} [N,4 R,h,w] logits of four distributions (left, top, right, bottom) over 0 .. R-1 grid units
+ *   cls_0 .. cls_{L-1} [N,nc,h,w]  logits
+ * Anchor a = 0 .. A-1 runs over levels, then rows, then columns; its point is the middle of its cell. */
+#ifndef V8_UTIL_H
+#define V8_UTIL_H
+
+#include "ops/ops_util.h"
+
+enum { V8_MAX_LEVELS = 8, V8_MAX_BINS = 64 };
+
+typedef struct V8Level {
+    int64_t h, w, first; /* first: index of its first anchor */
+    double stride;       /* input pixels a cell */
+} V8Level;
+
+typedef struct V8Layout {
+    int n_level, bins;    /* bins: R */
+    int64_t N, nc, A;     /* images, classes, anchors an image */
+    double width, height; /* of the network's input, pixels */
+    V8Level level[V8_MAX_LEVELS];
+} V8Layout;
+
+typedef struct V8Anchor {
+    int level;
+    int64_t y, x;  /* cell */
+    double px, py; /* its middle, grid units */
+    double stride;
+} V8Anchor;
+
+/* Number of levels that attribute strides="8,16,32" lists; 0 when it is no list of positive whole numbers. */
+int v8_strides(const Node *n, double *stride);
+/* Checks the 2L maps against each other and fills the layout; fails in the words of infer. */
+Status v8_layout_infer(Infer *c, V8Layout *q);
+/* The same from tensors that infer has accepted. */
+V8Layout v8_layout(const Node *n, const Tensor *in);
+V8Anchor v8_anchor(const V8Layout *q, int64_t a);
+
+/* One side's distribution: p = softmax of R logits, returns its mean; *log_sum such that log p_k = z_k - *log_sum. */
+double v8_side(const double *z, int bins, double *p, double *log_sum);
+/* The four times R logits of one anchor. */
+void v8_logits(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, double *z);
+/* Box that the head predicts at an anchor: xyxy in grid units. */
+void v8_box(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, double xyxy[4]);
+
+/* Complete IoU of two xyxy boxes in one unit; d (may be NULL) receives the derivative by a, for which the weight of the
+ * aspect term is a constant. */
+double v8_ciou(const double a[4], const double b[4], double d[4]);
+
+#endif
