@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What passes share: a walk over the old graph that fills a map from old values to new ones. */
+#ifndef REWRITE_H
+#define REWRITE_H
+
+#include "passes/passes.h"
+
+typedef struct Rewrite {
+    const Graph *src;
+    Graph *dst;
+    Value *map; /* new value of each old value id */
+    int *uses;  /* how many inputs and outputs read each old value */
+    Arena *a;
+} Rewrite;
+
+Status rewrite_begin(Rewrite *r, const Graph *src, Error *err);
+/* Copies node n with mapped inputs; sets the map of all its outputs. */
+void rewrite_copy(Rewrite *r, const Node *n);
+static inline Value rewrite_in(const Rewrite *r, const Node *n, int i)
+{
+    return i < n->n_in ? r->map[n->in[i].id] : (Value) { 0 };
+}
+/* Emits with old node n's name and origin. */
+Value rewrite_emit(Rewrite *r, const Node *n, const OpDef *op, const Value *in, int n_in, const Attr *attr, int n_attr);
+/* Carries the outputs over and hands out the new graph, or frees it on failure. */
+Status rewrite_end(Rewrite *r, Graph **out, Error *err);
+
+#endif
