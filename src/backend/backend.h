@@ -59,7 +59,7 @@ typedef struct BackendDef {
     void (*download)(Backend *b, void *host, const void *device, size_t bytes);
     bool (*claim)(Backend *b, const KernelPlan *p, Kernel *k, char *why, size_t why_size);
     Status (*sync)(Backend *b, Error *err); /* waits for what run() started */
-    bool bf16;                              /* filled by open: bf16 is faster than f32 here */
+    bool bf16;                              /* set by open: bf16 is faster than f32 here */
 } BackendDef;
 
 struct Backend {

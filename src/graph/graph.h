@@ -252,10 +252,7 @@ typedef struct RefCall {
 
 enum {
     OP_INPLACE = 1, /* output 0 may lie in input 0's memory */
-    OP_VIEW =
-        2, /* outputs are channel ranges or reinterpretations of input 0: no computation when the planner agrees */
-    OP_GATHER =
-        4 /* output 0 is the inputs side by side along channels: no computation when they were written in place */
+    OP_GATHER = 2   /* the inputs side by side along attribute dim: free for dim=1 where producers write in place */
 };
 
 struct OpDef {
@@ -263,8 +260,8 @@ struct OpDef {
     const char *doc; /* one line */
     const char *in;  /* "x w b?": names; '?' optional, "x*" any number */
     const char *out; /* "y mean rstd"; "y*": as many as attribute n_out says */
-    const char
-        *attrs; /* "stride=1 pad=0 eps=1e-3 act=none": names with defaults; an int, a float (has . or e) or a text */
+    /* "stride=1 eps=1e-3 act=none": names with defaults, an int, a float (has . or e) or a text without spaces */
+    const char *attrs;
     unsigned flags;
     uint32_t updates;    /* bit i: input i (a PARAM_STATE) is written when the node runs */
     uint32_t shape_only; /* bit i: of input i only the type is used, never the data */
@@ -272,6 +269,9 @@ struct OpDef {
     void (*grad)(Grad *c); /* NULL: no gradient flows through */
     void (*ref)(const RefCall *c);
     Cost (*cost)(const Node *n, const Type *in, const Type *out);
+    /* Image output k is the channels of input 0 from the returned one on, and nothing is computed; -1 (or NULL): it is
+     * not. */
+    int64_t (*view)(const Node *n, const Type *in, const Type *out, int k);
     const OpDef *also; /* a companion defined in the same file (its gradient), listed in the table too */
     const char *cases; /* "x[2,6,3,3] dim=1 lo=0 hi=3\n" lines: tests, benches and fuzzers read them */
 };

@@ -46,12 +46,17 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
     return (Cost) { 0, 0 };
 }
 
+static int64_t view(const Node *n, const Type *in, const Type *out, int k)
+{
+    return attr_int(n, "dim") == 1 ? k * out[k].shape.dim[1] : -1;
+}
+
 const OpDef op_split = { .name = "split",
                          .doc = "equal ranges of one dimension",
                          .in = "x",
                          .out = "y*",
                          .attrs = "n_out=2 dim=1",
-                         .flags = OP_VIEW,
+                         .view = view,
                          .infer = infer,
                          .grad = grad,
                          .ref = ref,

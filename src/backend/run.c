@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Running a program: addresses, loading of constants, the walk over the steps. */
+#include "backend/program_impl.h"
+
+static void *base_address(const Program *p, Place q)
+{
+    const Graph *g = p->spec.graph;
+    switch (q.base) {
+    case BASE_SLAB: return p->slab + p->buffer[q.index].offset;
+    case BASE_CONST: return p->constant[q.index].data;
+    case BASE_PARAM: return p->spec.params->data + graph_param_spec(g, q.index)->offset;
+    case BASE_GRAD: return p->spec.grads->data + graph_param_spec(g, q.index)->offset;
+    case BASE_INPUT: return p->input[q.index].bound ? p->input[q.index].bound : p->input[q.index].own;
+    case BASE_NONE: break;
+    }
+    return NULL;
+}
+
+static Tensor port_tensor(const Program *p, const Port *port)
+{
+    char *at = base_address(p, port->place);
+    Tensor t;
+    if (port->type.shape.rank < 0) return (Tensor) { 0 };
+    t = tensor_view(at, &port->type);
+    if (port->place.channels) { /* a channel range: pixels lie `channels` apart */
+        t.stride[3] = port->place.channels;
+        t.stride[2] = t.stride[3] * t.dim[3];
+        t.stride[0] = t.stride[2] * t.dim[2];
+        t.data = at ? at + (size_t)port->place.channel * dtype_bytes(t.dtype) : NULL;
+    }
+    return t;
+}
+
+void program_link(Program *p)
+{
+    for (size_t i = 0; i < p->n_step; i++) {
+        Step *s = &p->step[i];
+        for (int k = 0; k < s->node->n_in; k++)
+            s->tin[k] = port_tensor(p, &s->in[k]);
+        for (int k = 0; k < s->node->n_out; k++)
+            s->tout[k] = port_tensor(p, &s->out[k]);
+    }
+    p->linked = true;
+}
+
+static KernelArgs step_args(const Program *p, const Step *s)
+{
+    return (KernelArgs) { s->tin, s->tout, s->scratch >= 0 ? p->slab + p->buffer[s->scratch].offset : NULL };
+}
+
+static Status own_inputs(Program *p, Error *err)
+{
+    for (size_t i = 0; i < p->n_input; i++) {
+        ProgramInput *in = &p->input[i];
+        if (in->own || in->bound) continue;
+        if (!(in->own = p->spec.backend->def->alloc(p->spec.backend, type_bytes(&in->type))))
+            return fail_nomem(err, type_bytes(&in->type));
+        memset(in->own, 0, type_bytes(&in->type));
+    }
+    return DYN_OK;
+}
+
+Status program_load(Program *p, Error *err)
+{
+    TRY(own_inputs(p, err));
+    program_link(p);
+    for (size_t i = 0; i < p->n_step; i++) {
+        Step *s = &p->step[i];
+        KernelArgs args = step_args(p, s);
+        Status st = s->kernel.load ? s->kernel.load(&s->kernel, &args, err) : DYN_OK;
+        if (st == DYN_OK && s->constant) st = s->kernel.run(&s->kernel, &args, err);
+        if (st != DYN_OK) return fail_in(err, "%s '%s'", s->node->op->name, s->node->name);
+    }
+    return p->spec.backend->def->sync(p->spec.backend, err);
+}
+
+static Status run_step(Program *p, Step *s, Error *err)
+{
+    KernelArgs args = step_args(p, s);
+    Status st = s->kernel.run(&s->kernel, &args, err);
+    return st == DYN_OK ? st : fail_in(err, "%s '%s'", s->node->op->name, s->node->name);
+}
+
+Status program_run(Program *p, Error *err)
+{
+    if (!p->linked) program_link(p);
+    for (size_t i = 0; i < p->n_step; i++)
+        if (!p->step[i].constant) TRY(run_step(p, &p->step[i], err));
+    return p->spec.backend->def->sync(p->spec.backend, err);
+}
+
+Status program_run_timed(Program *p, Error *err)
+{
+    if (!p->linked) program_link(p);
+    for (size_t i = 0; i < p->n_step; i++) {
+        Step *s = &p->step[i];
+        if (s->constant) continue;
+        double start = clock_ms();
+        TRY(run_step(p, s, err));
+        TRY(p->spec.backend->def->sync(p->spec.backend, err));
+        s->ms = clock_ms() - start;
+    }
+    return DYN_OK;
+}
+
+void program_set_params(Program *p, const Slab *params)
+{
+    p->spec.params = params;
+    p->linked = false;
+}
+
+static ProgramInput *find_input(const Program *p, const char *name)
+{
+    for (size_t i = 0; i < p->n_input; i++)
+        if (str_eq(p->input[i].name, name)) return &p->input[i];
+    return NULL;
+}
+
+Tensor program_input(const Program *p, const char *name)
+{
+    const ProgramInput *in = find_input(p, name);
+    return in ? tensor_view(in->bound ? in->bound : in->own, &in->type) : (Tensor) { 0 };
+}
+
+void program_bind_input(Program *p, const char *name, void *data)
+{
+    ProgramInput *in = find_input(p, name);
+    if (!in || in->bound == data) return;
+    in->bound = data;
+    p->linked = false;
+}
+
+Tensor program_output(const Program *p, const char *name)
+{
+    Value v = graph_find_output(p->spec.graph, name);
+    return v.id ? port_tensor(p, &(Port) { p->place[v.id], p->types[v.id] }) : (Tensor) { 0 };
+}
+
+ProgramStats program_stats(const Program *p)
+{
+    ProgramStats s = { .slab_bytes = p->plan.bytes,
+                       .unshared_bytes = p->plan.unshared,
+                       .n_steps = (int)p->n_step,
+                       .peak_step = p->plan.peak_step };
+    for (size_t i = 0; i < p->n_constant; i++)
+        s.const_bytes += p->constant[i].bytes;
+    s.peak_node = p->n_step ? p->step[p->plan.peak_step].node->name : "";
+    return s;
+}
+
+int program_n_steps(const Program *p)
+{
+    return (int)p->n_step;
+}
+
+StepInfo program_step(const Program *p, int i)
+{
+    const Step *s = &p->step[i];
+    Type in[MAX_PORTS], out[MAX_PORTS];
+    StepInfo info = { .node = s->inserted ? NULL : s->node, .impl = s->kernel.impl, .ms = s->ms };
+    for (int k = 0; k < s->node->n_in; k++) {
+        in[k] = s->in[k].type;
+        if (in[k].shape.rank >= 0 && !(s->node->op->shape_only >> MIN(k, 31) & 1)) info.bytes_in += type_bytes(&in[k]);
+    }
+    for (int k = 0; k < s->node->n_out; k++) {
+        out[k] = s->out[k].type;
+        info.bytes_out += type_bytes(&out[k]);
+    }
+    if (!s->constant && s->node->op->cost) info.cost = s->node->op->cost(s->node, in, out);
+    return info;
+}
