@@ -81,22 +81,13 @@ static bool book_scratch(Compiler *c, Step *s)
 static Status insert_copy(Compiler *c, const Node *cause, const Type *t, Place from, Place to)
 {
     Node *n = ARENA_NEW(c->p->a, Node);
-    Step *s;
-    if (!n || !(n->in = ARENA_ARRAY(c->p->a, Value, 1)) || !(s = new_step(c, n, cause)))
-        return fail_nomem(c->err, sizeof *n);
-    *n = (Node) { .kind = NODE_OP,
-                  .op = &op_copy,
-                  .n_in = 1,
-                  .n_out = 1,
-                  .in = n->in,
-                  .name = cause->name,
-                  .origin = cause->origin };
-    s->in = ARENA_NEW(c->p->a, Port); /* new_step saw an empty node */
-    s->out = ARENA_NEW(c->p->a, Port);
-    s->tin = ARENA_NEW(c->p->a, Tensor);
-    s->tout = ARENA_NEW(c->p->a, Tensor);
-    s->in_const = ARENA_NEW(c->p->a, bool);
-    if (!s->in || !s->out || !s->tin || !s->tout || !s->in_const) return fail_nomem(c->err, sizeof *s);
+    Value *in = ARENA_NEW(c->p->a, Value);
+    if (!n || !in) return fail_nomem(c->err, sizeof *n);
+    *n = (Node) {
+        .kind = NODE_OP, .op = &op_copy, .n_in = 1, .n_out = 1, .in = in, .name = cause->name, .origin = cause->origin
+    };
+    Step *s = new_step(c, n, cause);
+    if (!s) return fail_nomem(c->err, sizeof *s);
     s->inserted = true;
     s->in[0] = (Port) { from, *t };
     s->out[0] = (Port) { to, *t };

@@ -16,6 +16,10 @@ int ops_count(void);
 const OpDef *ops_at(int i);
 const OpDef *ops_find(const char *name); /* NULL when there is none */
 
+/* Is it one of the activations that conv2d and batchnorm know as act=? (A unary operator of that name computes the
+ * same.) */
+bool act_known(const char *act);
+
 /* graph_emit by name: EMIT(g, conv2d, INS(x, w), ATTRS(A_INT("stride", 2))) */
 #define EMIT(g, name, ...) graph_emit(g, &op_##name, __VA_ARGS__)
 

@@ -42,7 +42,6 @@ static inline void store_i(Tensor *t, int64_t i, double v)
  * relu, sigmoid, leaky_relu (slope 0.01), hardswish, gelu (erf), tanh, mish. */
 double act_value(const char *act, double z);
 double act_slope(const char *act, double z);
-bool act_known(const char *act);
 /* Operations per element that an activation counts for: see Cost.flops. */
 double act_flops(const char *act);
 

@@ -5,10 +5,10 @@
 #include "ops/ops.h"
 #include "passes/rewrite.h"
 
-/* Operators that equal an act= of conv2d and batchnorm. */
+/* Operators without attributes that equal an act= of conv2d and batchnorm. */
 static const char *activation(const Node *n)
 {
-    return n->op == &op_silu ? "silu" : n->op == &op_relu ? "relu" : NULL;
+    return n->kind == NODE_OP && n->n_in == 1 && n->n_attr == 0 && act_known(n->op->name) ? n->op->name : NULL;
 }
 
 /* The node that made v, when it is op, v is its output 0 and nobody else reads it. */

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Passes and programs on small graphs: what they must keep is checked against the same graph without them, and
+ * gradients against central differences. */
+#include "test.h"
+
+#include "backend/backend.h"
+#include "backend/plan.h"
+#include "ops/ops.h"
+#include "passes/passes.h"
+
+#include <math.h>
+
+static Error err;
+
+static Value conv_bn_silu(Graph *g, const char *name, Value x, int64_t out, int64_t k)
+{
+    const char *old = graph_push(g, "%s", name);
+    int64_t in = value_dim(g, x, 1);
+    Value w = graph_param(g, "conv.weight", PARAM_WEIGHT, SHAPE(out, in, k, k), (Init) { INIT_UNIFORM, 0.5 });
+    Value y = EMIT(g, conv2d, INS(x, w), ATTRS(A_INT("pad", k / 2)));
+    Value gamma = graph_param(g, "bn.weight", PARAM_NORM, SHAPE(out), (Init) { INIT_UNIFORM, 1 });
+    Value beta = graph_param(g, "bn.bias", PARAM_BIAS, SHAPE(out), (Init) { INIT_UNIFORM, 1 });
+    Value mean = graph_param(g, "bn.running_mean", PARAM_STATE, SHAPE(out), (Init) { INIT_UNIFORM, 0.3 });
+    Value var = graph_param(g, "bn.running_var", PARAM_STATE, SHAPE(out), (Init) { INIT_CONST, 1.7 });
+    y = EMIT(g, silu, INS(EMIT(g, batchnorm, INS(y, gamma, beta, mean, var), NO_ATTRS)), NO_ATTRS);
+    graph_pop(g, old);
+    return y;
+}
+
+/* A C2f with one bottleneck, a pooled branch and an outer concat: splits, nested concats and a residual. */
+static Graph *c2f_like(void)
+{
+    Graph *g;
+    assert_ok(graph_new(&g, &err));
+    Value x = graph_input(g, "x", (Type) { .dtype = F32, .shape = SHAPE(DIM_BATCH, 3, DIM_HEIGHT, DIM_WIDTH) });
+    Value t = conv_bn_silu(g, "cv1", x, 8, 1);
+    Value halves = EMIT(g, split, INS(t), ATTRS(A_INT("n_out", 2)));
+    Value y1 = value_at(halves, 1);
+    Value m = EMIT(g, add, INS(y1, conv_bn_silu(g, "m.cv2", conv_bn_silu(g, "m.cv1", y1, 4, 3), 4, 3)), NO_ATTRS);
+    Value cat = EMIT(g, concat, INS(halves, y1, m), NO_ATTRS);
+    Value y = conv_bn_silu(g, "cv2", cat, 6, 1);
+    Value pool = EMIT(g, maxpool2d, INS(y), ATTRS(A_INT("k", 3), A_INT("pad", 1)));
+    graph_output(g, "y", EMIT(g, concat, INS(y, pool, x), NO_ATTRS));
+    assert_ok(graph_status(g, &err));
+    return g;
+}
+
+/* Runs g on a backend and returns output "y" as doubles in row-major order. */
+static double *run(const Graph *g, const char *device, bool fold, const Slab *w, int64_t h, int64_t *count)
+{
+    Backend *b;
+    Program *p;
+    assert_ok(backend_open(device, 1, NULL, &b, &err));
+    ProgramSpec spec = { .graph = g, .bind = { 2, h, 7, 1, F32 }, .backend = b, .params = w, .fold = fold };
+    assert_ok(program_compile(&spec, &p, &err));
+    assert_ok(program_load(p, &err));
+    Tensor x = program_input(p, "x");
+    for (int64_t i = 0; i < tensor_count(&x); i++)
+        ((float *)x.data)[i] = (float)sin((double)i * 0.7);
+    assert_ok(program_run(p, &err));
+    assert_ok(program_run(p, &err)); /* twice: nothing may be left over */
+    Tensor y = program_output(p, "y");
+    *count = tensor_count(&y);
+    double *out = malloc((size_t)*count * sizeof *out);
+    for (int64_t i = 0; i < *count; i++) {
+        int64_t at = 0, k = i;
+        for (int d = 3; d >= 0; d--)
+            at += k % y.dim[d] * y.stride[d], k /= y.dim[d];
+        out[i] = dtype_load(y.data, y.dtype, at);
+    }
+    program_free(&p);
+    backend_close(&b);
+    return out;
+}
+
+static void fused_graph_computes_the_same(void **state)
+{
+    Graph *g = c2f_like(), *fused;
+    Slab w;
+    int64_t n, m;
+    Arena *a = arena_new();
+    assert_ok(slab_new(g, &w, &err));
+    slab_init(g, &w, 1);
+    assert_ok(passes_inference(g, &fused, &err));
+    assert_ok(graph_verify(fused, &err));
+    char *text = graph_text(fused, NULL, a);
+    assert_null(strstr(text, "batchnorm"));
+    assert_null(strstr(text, ": silu"));
+    assert_null(strstr(text, ": add"));
+    for (int64_t h = 5; h < 10; h += 4) {
+        double *plain = run(g, "ref", false, &w, h, &n), *quick = run(fused, "ref", true, &w, h, &m);
+        assert_int_equal(n, m);
+        for (int64_t i = 0; i < n; i++)
+            assert_true(fabs(plain[i] - quick[i]) < 1e-5);
+        free(plain);
+        free(quick);
+    }
+    arena_free(&a);
+    slab_free(&w);
+    graph_free(&fused);
+    graph_free(&g);
+}
+
+static void channel_ranges_cost_no_copies(void **state)
+{
+    Graph *g = c2f_like(), *fused;
+    Slab w;
+    Backend *b;
+    Program *p;
+    assert_ok(slab_new(g, &w, &err));
+    assert_ok(passes_inference(g, &fused, &err));
+    assert_ok(backend_open("ref", 1, NULL, &b, &err));
+    ProgramSpec spec = { .graph = fused, .bind = { 1, 8, 8, 1, F32 }, .backend = b, .params = &w, .fold = true };
+    assert_ok(program_compile(&spec, &p, &err));
+    int copies = 0;
+    for (int i = 0; i < program_n_steps(p); i++)
+        copies += program_step(p, i).node == NULL;
+    assert_int_equal(copies, 1); /* the graph's input, which lies in the caller's memory */
+    ProgramStats s = program_stats(p);
+    assert_true(s.slab_bytes < s.unshared_bytes);
+    program_free(&p);
+    backend_close(&b);
+    slab_free(&w);
+    graph_free(&fused);
+    graph_free(&g);
+}
+
+/* loss = sum over everything of y * fixed weights, through a conv of F64 leaves, batch statistics, a split and a
+ * concat. */
+static Graph *differentiable(void)
+{
+    Graph *g;
+    assert_ok(graph_new(&g, &err));
+    graph_nominal(g, &(Binding) { 1, 5, 4, 1, F64 });
+    Value x = graph_input(g, "x", (Type) { .dtype = F64, .shape = SHAPE(DIM_BATCH, 3, DIM_HEIGHT, DIM_WIDTH) });
+    Value w = graph_input(g, "w", (Type) { .dtype = F64, .rowmajor = true, .shape = SHAPE(4, 3, 3, 3) });
+    Value w2 = graph_input(g, "w2", (Type) { .dtype = F64, .rowmajor = true, .shape = SHAPE(1, 6, 5, 4) });
+    Value y = EMIT(g, silu, INS(EMIT(g, conv2d, INS(x, w), ATTRS(A_INT("pad", 1)))), NO_ATTRS);
+    Value s = EMIT(g, split, INS(y), ATTRS(A_INT("n_out", 2)));
+    Value cat = EMIT(g, concat, INS(y, EMIT(g, add, INS(s, value_at(s, 1)), NO_ATTRS)), NO_ATTRS);
+    Value z = EMIT(g, conv2d, INS(cat, w2), NO_ATTRS); /* one element */
+    graph_output(g, "loss", z);
+    assert_ok(graph_status(g, &err));
+    return g;
+}
+
+static double *data_of(Program *p, const char *name, int64_t *n)
+{
+    Tensor t = program_input(p, name);
+    *n = tensor_count(&t);
+    return t.data;
+}
+
+static void gradients_equal_differences(void **state)
+{
+    static const char *const leaf[] = { "x", "w", "w2" };
+    Graph *g = differentiable(), *both;
+    Slab none = { 0 };
+    Backend *b;
+    Program *p;
+    assert_ok(pass_autodiff_inputs(g, "loss", &both, &err));
+    assert_ok(backend_open("ref", 1, NULL, &b, &err));
+    ProgramSpec spec = { .graph = both, .bind = { 1, 5, 4, 1, F64 }, .backend = b, .params = &none };
+    assert_ok(program_compile(&spec, &p, &err));
+    assert_ok(program_load(p, &err));
+    for (size_t k = 0; k < COUNT_OF(leaf); k++) {
+        int64_t n;
+        double *d = data_of(p, leaf[k], &n);
+        for (int64_t i = 0; i < n; i++)
+            d[i] = sin((double)i * 1.3 + (double)k);
+    }
+    for (size_t k = 0; k < COUNT_OF(leaf); k++) {
+        int64_t n;
+        double *d = data_of(p, leaf[k], &n), *grad = malloc((size_t)n * sizeof *grad);
+        assert_ok(program_run(p, &err));
+        memcpy(grad,
+               program_output(p, k == 0   ? "grad:x"
+                                 : k == 1 ? "grad:w"
+                                          : "grad:w2")
+                   .data,
+               (size_t)n * sizeof *grad);
+        for (int64_t i = 0; i < n; i++) {
+            double old = d[i], e = 1e-5, l[2];
+            for (int side = 0; side < 2; side++) {
+                d[i] = old + (side ? e : -e);
+                assert_ok(program_run(p, &err));
+                l[side] = *(double *)program_output(p, "loss").data;
+            }
+            d[i] = old;
+            double difference = (l[1] - l[0]) / (2 * e);
+            if (fabs(difference - grad[i]) > 1e-6 * MAX(1, fabs(difference)))
+                fail_msg("%s[%d]: gradient %g, difference %g", leaf[k], (int)i, grad[i], difference);
+        }
+        free(grad);
+    }
+    program_free(&p);
+    backend_close(&b);
+    graph_free(&both);
+    graph_free(&g);
+}
+
+static void plans_never_overlap(void **state)
+{
+    Rng r = rng_at(7, 0, 0, 0);
+    Arena *a = arena_new();
+    for (int round = 0; round < 50; round++) {
+        PlanBuffer b[60];
+        PlanResult result;
+        for (size_t i = 0; i < COUNT_OF(b); i++) {
+            int first = (int)rng_int(&r, 40);
+            b[i] = (PlanBuffer) { .bytes = (size_t)rng_int(&r, 5000),
+                                  .first = first,
+                                  .last = first + (int)rng_int(&r, 12) };
+        }
+        assert_ok(plan_buffers(b, (int)COUNT_OF(b), 60, a, &result, &err));
+        for (size_t i = 0; i < COUNT_OF(b); i++) {
+            assert_int_equal(b[i].offset % 64, 0);
+            assert_true(b[i].offset + b[i].bytes <= result.bytes);
+            for (size_t j = 0; j < i; j++) {
+                bool together = b[i].first <= b[j].last && b[j].first <= b[i].last;
+                bool overlap = b[i].offset < b[j].offset + b[j].bytes && b[j].offset < b[i].offset + b[i].bytes;
+                assert_false(together && overlap);
+            }
+        }
+        assert_true(result.peak_live <= result.bytes && result.bytes <= result.peak_live * 5 / 4 + 4096);
+    }
+    arena_free(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fused_graph_computes_the_same),
+        cmocka_unit_test(channel_ranges_cost_no_copies),
+        cmocka_unit_test(gradients_equal_differences),
+        cmocka_unit_test(plans_never_overlap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
