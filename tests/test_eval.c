@@ -202,16 +202,16 @@ static void boxes(void **state)
     assert_true(fabsf(box_iou(a, b) - 0.1111111f) < 1e-6f); /* spec 13 */
     assert_true(fabsf(box_iou(c, d) - 0.3870968f) < 1e-6f);
     /* spec 13: 1080x810 -> 640x480 no pad; 333x500 -> 448x640, top 11; 427x640 -> top 10; 1080x810 in 640 -> left 80 */
-    Letterbox l = letterbox_guess(480, 640, 810, 1080);
+    Placement l = placement_guess(480, 640, 810, 1080);
     assert_true(l.pad_x == 0 && l.pad_y == 0);
-    l = letterbox_guess(640, 448, 500, 333);
+    l = placement_guess(640, 448, 500, 333);
     assert_true(l.pad_x == 0 && l.pad_y == 11 && l.gain == 1.28);
-    l = letterbox_guess(640, 448, 640, 427);
+    l = placement_guess(640, 448, 640, 427);
     assert_true(l.pad_y == 10);
-    l = letterbox_guess(640, 640, 810, 1080);
+    l = placement_guess(640, 640, 810, 1080);
     assert_true(l.pad_x == 80 && l.pad_y == 0);
     float box[4] = { 80 + 64, 64, 700, 320 };
-    letterbox_undo(&l, box);
+    placement_undo(&l, box);
     assert_true(box[0] == 108 && box[1] == 108 && box[2] == 810 && box[3] == 540);
 }
 
@@ -235,7 +235,7 @@ static void near(const char *what, double got, double want)
 }
 
 typedef struct SceneImage {
-    Letterbox l;
+    Placement l;
     Detection det[64];
     Target target[16];
     size_t n_det, n_target;
@@ -331,7 +331,7 @@ static void metrics_degenerate(void **state)
     Arena *a = arena_new();
     Metrics *m;
     EvalResult r;
-    Letterbox l = { 1, 0, 0, 100, 100, 100, 100 };
+    Placement l = { 1, 0, 0, 100, 100, 100, 100 };
     MetricsOpt opt = { .nc = 2, .conf = 0.001, .confusion = true };
     Target t = { .5f, .5f, .2f, .2f, 1 };
     Detection d = { 40, 40, 60, 60, .9f, 1 };

@@ -28,10 +28,10 @@ float box_iou(const float a[4], const float b[4])
     return inter / (area_a + area_b - inter + 1e-7f);
 }
 
-Letterbox letterbox_guess(int32_t net_w, int32_t net_h, int32_t w0, int32_t h0)
+Placement placement_guess(int32_t net_w, int32_t net_h, int32_t w0, int32_t h0)
 {
     double gain = MIN((double)net_h / h0, (double)net_w / w0);
-    return (Letterbox) { .gain = gain,
+    return (Placement) { .gain = gain,
                          .pad_x = nearbyint((net_w - nearbyint(w0 * gain)) / 2 - 0.1),
                          .pad_y = nearbyint((net_h - nearbyint(h0 * gain)) / 2 - 0.1),
                          .net_w = net_w,
@@ -40,7 +40,7 @@ Letterbox letterbox_guess(int32_t net_w, int32_t net_h, int32_t w0, int32_t h0)
                          .h0 = h0 };
 }
 
-void letterbox_undo(const Letterbox *l, float box[4])
+void placement_undo(const Placement *l, float box[4])
 {
     float gain = (float)l->gain, pad[2] = { (float)l->pad_x, (float)l->pad_y };
     float limit[2] = { (float)l->w0, (float)l->h0 };
@@ -50,11 +50,11 @@ void letterbox_undo(const Letterbox *l, float box[4])
     }
 }
 
-void letterbox_undo_all(const Letterbox *l, Detection *det, size_t n)
+void placement_undo_all(const Placement *l, Detection *det, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         float box[4] = { det[i].x1, det[i].y1, det[i].x2, det[i].y2 };
-        letterbox_undo(l, box);
+        placement_undo(l, box);
         det[i].x1 = box[0], det[i].y1 = box[1], det[i].x2 = box[2], det[i].y2 = box[3];
     }
 }

@@ -31,15 +31,15 @@ void box_xyxy_to_xywh(const float xyxy[4], float xywh[4]);
 float box_iou(const float a[4], const float b[4]);
 
 /* How a picture of w0 x h0 pixels lies in a network input of net_w x net_h: net = original * gain + pad. */
-typedef struct Letterbox {
+typedef struct Placement {
     double gain, pad_x, pad_y;
     int32_t net_w, net_h, w0, h0;
-} Letterbox;
+} Placement;
 /* The placement when nothing was recorded (predict): gain and pads recomputed from the two sizes. */
-Letterbox letterbox_guess(int32_t net_w, int32_t net_h, int32_t w0, int32_t h0);
+Placement placement_guess(int32_t net_w, int32_t net_h, int32_t w0, int32_t h0);
 /* Network pixels -> original pixels, clipped to the picture; corners in box[0..3]. */
-void letterbox_undo(const Letterbox *l, float box[4]);
-void letterbox_undo_all(const Letterbox *l, Detection *det, size_t n);
+void placement_undo(const Placement *l, float box[4]);
+void placement_undo_all(const Placement *l, Detection *det, size_t n);
 
 /* ---- nms.c -------------------------------------------------------------------------------------------------- */
 /* One image's decoded head output: A anchors, each (cx, cy, w, h, score[nc]) in network pixels, any layout. Strides are
@@ -143,7 +143,7 @@ Status metrics_new(Metrics **m, const MetricsOpt *opt, Error *err);
 void metrics_free(Metrics **m);
 /* One image: det in network pixels, best first; target in fractions of the network input. Nothing is kept of either.
  * Class ids outside 0..nc-1 fail DYN_FORMAT. */
-Status metrics_add(Metrics *m, const Letterbox *l, const Detection *det, size_t n_det, const Target *target,
+Status metrics_add(Metrics *m, const Placement *l, const Detection *det, size_t n_det, const Target *target,
                    size_t n_target, Error *err);
 /* Everything in *r lives in the arena. The accumulator stays usable. */
 Status metrics_result(const Metrics *m, Arena *a, EvalResult *r, Error *err);

@@ -98,11 +98,11 @@ static bool pair_new(Pair *p, size_t n_pred, size_t n_target)
     return true;
 }
 
-static void pair_fill(Pair *p, MatchSpace space, const Letterbox *l, const Detection *det, const Target *target)
+static void pair_fill(Pair *p, MatchSpace space, const Placement *l, const Detection *det, const Target *target)
 {
     for (size_t i = 0; i < p->n_pred; i++) {
         float box[4] = { det[i].x1, det[i].y1, det[i].x2, det[i].y2 };
-        if (space == MATCH_ORIGINAL) letterbox_undo(l, box);
+        if (space == MATCH_ORIGINAL) placement_undo(l, box);
         memcpy(p->pred[i], box, sizeof box);
         p->pred_cls[i] = det[i].cls;
     }
@@ -111,7 +111,7 @@ static void pair_fill(Pair *p, MatchSpace space, const Letterbox *l, const Detec
         box_xywh_to_xyxy(xywh, box);
         for (int d = 0; d < 4; d++)
             box[d] *= (float)(d % 2 ? l->net_h : l->net_w);
-        if (space == MATCH_ORIGINAL) letterbox_undo(l, box);
+        if (space == MATCH_ORIGINAL) placement_undo(l, box);
         memcpy(p->target[i], box, sizeof box);
         p->target_cls[i] = target[i].cls;
     }
@@ -164,7 +164,7 @@ static Status check_classes(const Metrics *m, const Detection *det, size_t n_det
     return DYN_OK;
 }
 
-Status metrics_add(Metrics *m, const Letterbox *l, const Detection *det, size_t n_det, const Target *target,
+Status metrics_add(Metrics *m, const Placement *l, const Detection *det, size_t n_det, const Target *target,
                    size_t n_target, Error *err)
 {
     Pair pair;
