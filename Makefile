@@ -8,6 +8,8 @@ B        ?= build
 MODE     ?= release
 PREFIX   ?= /usr/local
 JOBS     ?= $(shell nproc)
+# V=1 prints whole command lines.
+Q        := $(if $(V),,@)
 
 PACKAGES := libdnnl-dev libyaml-dev libjansson-dev libzip-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev \
             libcairo2-dev libstb-dev libcmocka-dev fonts-dejavu-core gcc make pkg-config
@@ -72,24 +74,29 @@ help:
 
 $(B)/%.o: %.c $(GEN)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(if $(V),,@echo '  CC  $<')
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 define isa_rule
 $(B)/%.$(1).o: %.c $(GEN)
 	@mkdir -p $$(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 $(ISA_$(1)) -DISA=$(1) -DISA_$(1) -MMD -MP -c $$< -o $$@
+	$(if $(V),,@echo '  CC  $$< $(1)')
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 $(ISA_$(1)) -DISA=$(1) -DISA_$(1) -MMD -MP -c $$< -o $$@
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
 $(B)/libdynyolo.a: $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 $(B)/libdynyolo.so: $(LIB_OBJ)
-	$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,libdynyolo.so.0 -o $@ $^ $(LDFLAGS) $(LDLIBS)
+	$(if $(V),,@echo '  LD  $@')
+	$(Q)$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,libdynyolo.so.0 -o $@ $^ $(LDFLAGS) $(LDLIBS)
 $(B)/dynyolo: $(CLI_OBJ) $(B)/libdynyolo.a
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS)
+	$(if $(V),,@echo '  LD  $@')
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS)
 $(B)/tests/%: $(B)/tests/%.o $(B)/libdynyolo.a
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS) -lcmocka
+	$(if $(V),,@echo '  LD  $@')
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS) -lcmocka
 $(B)/dynyolo.pc: Makefile
 	@mkdir -p $(@D)
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: dynyolo' \
