@@ -11,12 +11,12 @@ JOBS     ?= $(shell nproc)
 # V=1 prints whole command lines.
 Q        := $(if $(V),,@)
 
-PACKAGES := libdnnl-dev libyaml-dev libjansson-dev libzip-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev \
+PACKAGES := libdnnl-dev libyaml-dev libjansson-dev libzip-dev zlib1g-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev \
             libcairo2-dev libstb-dev libcmocka-dev fonts-dejavu-core gcc make pkg-config
 CHECK_PACKAGES := clang libomp-dev clang-format clang-tidy libclang-rt-dev
 
 VERSION  := 0.1.0
-LIBS     := yaml-0.1 jansson libzip libjpeg libpng libwebp libwebpdemux libtiff-4 cairo
+LIBS     := yaml-0.1 jansson libzip zlib libjpeg libpng libwebp libwebpdemux libtiff-4 cairo
 # The C standard library of a threaded program, and oneDNN, whose Debian package has no .pc file.
 LDLIBS   += $(shell pkg-config --libs $(LIBS) 2>/dev/null) -ldnnl -lm -pthread
 CPPFLAGS += -Iinclude -Isrc -I$(B)/gen -D_GNU_SOURCE -DDYN_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
