@@ -128,21 +128,22 @@ static int by_key(const void *pa, const void *pb)
     return strcmp(a->text, b->text);
 }
 
-static Status check_keys(Reader *r, const Yaml *map)
+Status yaml_check_keys(Arena *a, const Yaml *map, Error *err)
 {
-    ArenaMark mark = arena_mark(r->a);
-    Yaml **sorted = ARENA_ARRAY(r->a, Yaml *, map->n);
-    if (!sorted) return fail_nomem(r->err, map->n * sizeof(Yaml *));
+    ArenaMark mark = arena_mark(a);
+    Yaml **sorted = ARENA_ARRAY(a, Yaml *, map->n);
+    if (!sorted) return fail_nomem(err, map->n * sizeof(Yaml *));
     if (map->n) memcpy(sorted, map->key, map->n * sizeof(Yaml *));
     if (map->n) qsort(sorted, map->n, sizeof(Yaml *), by_key);
     for (size_t i = 1; i < map->n; i++) {
         if (by_key(&sorted[i - 1], &sorted[i]) != 0) continue;
-        const Yaml *a = sorted[i - 1], *b = sorted[i];
-        if (a->line > b->line || (a->line == b->line && a->column > b->column)) a = sorted[i], b = sorted[i - 1];
-        return yaml_fail(b, r->err, DYN_FORMAT, "key '%.80s' is there twice (first in line %d); keep one", b->text,
-                         a->line);
+        const Yaml *x = sorted[i - 1], *y = sorted[i];
+        if (x->line > y->line || (x->line == y->line && x->column > y->column)) x = sorted[i], y = sorted[i - 1];
+        if (!x->line) return yaml_fail(y, err, DYN_FORMAT, "key '%.80s' is there twice", y->text);
+        return yaml_fail(y, err, DYN_FORMAT, "key '%.80s' is there twice (first in line %d); keep one", y->text,
+                         x->line);
     }
-    arena_release(r->a, mark);
+    arena_release(a, mark);
     return DYN_OK;
 }
 
@@ -165,7 +166,7 @@ static Status map(Reader *r, int depth, Yaml *y)
     for (;;) {
         Yaml *key, *value;
         TRY(next(r));
-        if (r->event.type == YAML_MAPPING_END_EVENT) return check_keys(r, y);
+        if (r->event.type == YAML_MAPPING_END_EVENT) return yaml_check_keys(r->a, y, r->err);
         if (r->event.type == YAML_SCALAR_EVENT && r->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
             str_eq((const char *)r->event.data.scalar.value, "<<"))
             return fail_at(r, r->event.start_mark, "merge keys (<<) are not read here; write the entries out");

@@ -10,5 +10,7 @@
 
 /* Sets kind and value of a plain scalar from y->text. */
 void yaml_resolve(Yaml *y);
+/* DYN_FORMAT, naming the second place, when two keys of a MAP are one. */
+Status yaml_check_keys(Arena *a, const Yaml *map, Error *err);
 
 #endif
