@@ -43,6 +43,12 @@ $(call gen_name,$(1)): FORCE
 endef
 $(foreach r,$(REGISTRIES),$(eval $(call registry,$(r))))
 
+# Stock model files become byte arrays: X("yolov8.yaml", its bytes, 0), read by src/model/stock.c.
+STOCK    := $(sort $(wildcard src/model/stock/*.yaml))
+GEN      += $(B)/gen/model_stock.gen.h
+$(B)/gen/model_stock.gen.h: $(STOCK) Makefile
+	@mkdir -p $(@D); for f in $(STOCK); do echo "X(\"$$(basename $$f)\","; od -An -v -tu1 $$f | sed 's/[0-9][0-9]*/&,/g'; echo '0)'; done > $@
+
 # ---- objects ----------------------------------------------------------------------------------------------------
 LIB_SRC  := $(sort $(shell find src -name '*.c' -not -path 'src/cli/*' -not -path 'src/backend/cpu/isa/*'))
 CLI_SRC  := $(sort $(wildcard src/cli/*.c))

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * nn.GELU - the activation as a row of its own. */
+#include "model/builder.h"
+
+static Value build(Builder *b, const Value *in, int n_in, const ModuleArgs *a)
+{
+    return build_act(b, in[0], (Act) { .kind = ACT_OP, .op = "gelu" });
+}
+
+const ModuleDef module_nn_GELU = {
+    .name = "nn.GELU",
+    .doc = "activation",
+    .args = "",
+    .build = build,
+};
