@@ -93,6 +93,11 @@ static void grad(Grad *c)
 {
     Value dy = c->dy[0];
     if (!dy.id) return;
+    if (!attr_is(c->n, "act", "none") || (c->n->n_in > 3 && c->in[3].id)) {
+        graph_fail(c->g, DYN_UNSUPPORTED, "conv2d '%s' has a fused activation or residual: differentiate before fusing",
+                   c->n->name);
+        return;
+    }
     if (attr_is(c->n, "out", "f32")) dy = EMIT(c->g, cast, INS(dy, c->in[0]), NO_ATTRS);
     if (c->need[0]) c->dx[0] = graph_emit(c->g, op_conv2d.also, INS(dy, c->in[1], c->in[0]), c->n->attr, c->n->n_attr);
     if (c->need[1])
