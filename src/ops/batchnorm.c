@@ -179,9 +179,9 @@ const OpDef op_batchnorm = { .name = "batchnorm",
                              .ref = ref,
                              .cost = cost,
                              .also = &op_batchnorm_grad,
-                             .cases = "x[1,5,3,7] gamma[5] beta[5] mean[5] var[5]\n"
-                                      "x[3,4,3,5] gamma[4] beta[4] mean[4] var[4] act=silu\n"
-                                      "x[3,4,3,5] gamma[4] beta[4] mean[4] var[4] train=1 momentum=0.1\n"
-                                      "x[1,17,2,3] gamma[17] beta[17] mean[17] var[17] train=1 act=silu\n"
-                                      "x[5,3] gamma[3] beta[3] mean[3] var[3] train=1 eps=1e-5\n"
-                                      "x[1,3,1,1] gamma[3] beta[3] mean[3] var[3] train=1 act=tanh\n" };
+                             .cases = "x[1,5,3,7] gamma[5] beta[5] mean[5] var[5]:pos\n"
+                                      "x[3,4,3,5] gamma[4] beta[4] mean[4] var[4]:pos act=silu\n"
+                                      "x[3,4,3,5] gamma[4] beta[4] mean[4] var[4]:pos train=1 momentum=0.1\n"
+                                      "x[1,17,2,3] gamma[17] beta[17] mean[17] var[17]:pos train=1 act=silu\n"
+                                      "x[5,3] gamma[3] beta[3] mean[3] var[3]:pos train=1 eps=1e-5\n"
+                                      "x[1,3,1,1] gamma[3] beta[3] mean[3] var[3]:pos train=1 act=tanh\n" };

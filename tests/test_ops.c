@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Walks all operators and their case lines: an operator is tested by being in src/ops. Values against PyTorch are in
+ * test_ops_golden.c; here gradients meet central differences, and every dtype and every in-place run meets F64. */
+#include "ops_case.h"
+
+#include <math.h>
+
+typedef void CaseTest(const OpCase *c, Arena *a);
+
+static void each_case(CaseTest *test)
+{
+    const OpDef *op;
+    for (int i = 0; (op = ops_at(i)); i++) {
+        Arena *a = arena_new();
+        OpCase c;
+        for (const char *text = op->cases; case_next(op, &text, a, &c);)
+            test(&c, a);
+        arena_free(&a);
+    }
+}
+
+static bool is_primary(const OpDef *op)
+{
+#define X(name)                                                                                                        \
+    if (op == &op_##name) return true;
+#include <ops.gen.h>
+#undef X
+    return false;
+}
+
+/* ---- every operator says what it is ------------------------------------------------------------------------------ */
+
+static bool reached[1024];
+
+static void mark_reached(const OpCase *c, Arena *a)
+{
+    OpRun r = case_build(c, F64, a);
+    case_differentiate(&r);
+    for (int i = 0; i < graph_n_nodes(r.g); i++)
+        for (int k = 0; graph_node(r.g, i)->op && k < ops_count(); k++)
+            reached[k] |= ops_at(k) == graph_node(r.g, i)->op;
+    graph_free(&r.g);
+}
+
+static void complete(void **state)
+{
+    assert_true(ops_count() < (int)COUNT_OF(reached));
+    each_case(mark_reached);
+    for (int i = 0; i < ops_count(); i++) {
+        const OpDef *op = ops_at(i);
+        if (!op->doc || !op->in || !op->out || !op->infer || !op->ref || !op->cost)
+            fail_msg("%s lacks doc, in, out, infer, ref or cost", op->name);
+        if (is_primary(op) && (!op->cases || !*op->cases)) fail_msg("%s has no cases", op->name);
+        if (!reached[i]) fail_msg("%s is a companion that no case and no gradient reaches", op->name);
+        assert_ptr_equal(ops_find(op->name), op);
+    }
+    assert_null(ops_find("no_such_operator"));
+}
+
+static void check_cost(const OpCase *c, Arena *a)
+{
+    OpRun r = case_build(c, F32, a);
+    case_differentiate(&r);
+    case_allocate(&r);
+    for (int i = 0; i < graph_n_nodes(r.g); i++) {
+        const Node *n = graph_node(r.g, i);
+        Type in[64];
+        if (n->kind != NODE_OP) continue;
+        for (int k = 0; k < n->n_in; k++)
+            in[k] = n->in[k].id ? r.types[n->in[k].id] : (Type) { .shape.rank = -1 };
+        Cost cost = n->op->cost(n, in, &r.types[n->out.id]);
+        if (!(cost.flops >= 0 && cost.flops < 1e9 && cost.profiler >= 0 && cost.profiler < 1e9))
+            fail_msg("%s: %s costs %g and %g", c->line, n->op->name, cost.flops, cost.profiler);
+    }
+    graph_free(&r.g);
+}
+
+static void costs(void **state)
+{
+    each_case(check_cost);
+}
+
+/* ---- gradients against central differences ------------------------------------------------------------------------
+ */
+
+static double loss(const OpRun *r)
+{
+    double sum = 0;
+    case_run(r, true);
+    for (int k = 0; k < r->n_out; k++)
+        for (int64_t i = 0, n = r->dy[k].id ? tensor_count(&r->t[r->out[k].id]) : 0; i < n; i++)
+            sum += tensor_get(&r->t[r->out[k].id], i) * tensor_get(&r->t[r->dy[k].id], i);
+    return sum;
+}
+
+static double loss_at(const OpRun *r, const Tensor *x, int64_t i, double v)
+{
+    double old = tensor_get(x, i), l;
+    tensor_set(x, i, v);
+    l = loss(r);
+    tensor_set(x, i, old);
+    return l;
+}
+
+/* Of fourth order: the error is about h^4 / 30 times the fifth derivative. */
+static double slope_at(const OpRun *r, const Tensor *x, int64_t i)
+{
+    const double h = 1e-4, v = tensor_get(x, i);
+    return (8 * (loss_at(r, x, i, v + h) - loss_at(r, x, i, v - h)) -
+            (loss_at(r, x, i, v + 2 * h) - loss_at(r, x, i, v - 2 * h))) /
+           (12 * h);
+}
+
+static double largest(const Tensor *t)
+{
+    double top = 0;
+    for (int64_t i = 0; i < tensor_count(t); i++)
+        top = MAX(top, fabs(tensor_get(t, i)));
+    return top;
+}
+
+static void check_input(const OpRun *r, int input)
+{
+    const Tensor *x = &r->t[r->in[input].id], *dx = r->dx[input].id ? &r->t[r->dx[input].id] : NULL;
+    int64_t n = tensor_count(x);
+    double top = dx ? MAX(largest(dx), 1e-2) : 1e-2;
+    if (dx && !(dx->dtype == F64 && shape_eq(&r->types[r->in[input].id].shape, &r->types[r->dx[input].id].shape)))
+        fail_msg("%s: the gradient of %s has another type than its input", r->c->line, r->c->name[input]);
+    for (int64_t i = 0; i < n; i++) {
+        double got = dx ? tensor_get(dx, i) : 0, want = slope_at(r, x, i);
+        if (!(fabs(got - want) <= 1e-6 * (fabs(want) + 0.1 * top)))
+            fail_msg("%s: d%s[%lld] is %.12g, differences say %.12g", r->c->line, r->c->name[input], (long long)i, got,
+                     want);
+    }
+}
+
+static void check_gradient(const OpCase *c, Arena *a)
+{
+    OpRun r = case_build(c, F64, a);
+    if (case_differentiate(&r)) {
+        case_allocate(&r);
+        case_draw(&r);
+        case_run(&r, false);
+        for (int i = 0; i < c->n_in; i++)
+            if (r.in[i].id && c->draw[i] != DRAW_BYTES && !(c->op->updates >> i & 1)) check_input(&r, i);
+    }
+    graph_free(&r.g);
+}
+
+static void gradients(void **state)
+{
+    each_case(check_gradient);
+}
+
+/* ---- every dtype against F64 --------------------------------------------------------------------------------------
+ */
+
+static double epsilon(DType t)
+{
+    return t == BF16 ? 0x1p-8 : 0x1p-23;
+}
+
+static void compare(const OpCase *c, const char *what, const Tensor *got, const Tensor *want, double rtol, double atol)
+{
+    for (int64_t i = 0; i < tensor_count(want); i++) {
+        double g = tensor_get(got, i), w = tensor_get(want, i);
+        if (!(fabs(g - w) <= rtol * fabs(w) + atol))
+            fail_msg("%s: %s[%lld] in %s is %.9g, in F64 %.9g", c->line, what, (long long)i, dtype_name(got->dtype), g,
+                     w);
+    }
+}
+
+/* The same numbers, exact in act, through both: a value is the F64 result rounded once to its dtype. A gradient may
+ * pass through several nodes, and sums what was rounded before: its error is measured by the largest number on the way.
+ */
+static void check_dtype(const OpCase *c, DType act, Arena *a)
+{
+    OpRun r[2] = { case_build(c, act, a), case_build(c, F64, a) };
+    bool differentiable = case_differentiate(&r[0]) & case_differentiate(&r[1]);
+    for (int k = 0; k < 2; k++) {
+        case_allocate(&r[k]);
+        case_draw(&r[k]);
+    }
+    for (int v = 1; v <= graph_n_values(r[0].g); v++) /* rounded inputs for both */
+        for (int64_t i = 0; i < tensor_count(&r[0].t[v]); i++)
+            tensor_set(&r[1].t[v], i, tensor_get(&r[0].t[v], i));
+    for (int k = 0; k < 2; k++)
+        case_run(&r[k], !differentiable);
+    for (int k = 0; k < r[0].n_out; k++) {
+        const Tensor *y = &r[0].t[r[0].out[k].id];
+        compare(c, "y", y, &r[1].t[r[1].out[k].id], epsilon(y->dtype), 1e-30);
+    }
+    double top = 0;
+    for (int v = 1; v <= graph_n_values(r[1].g); v++)
+        top = MAX(top, largest(&r[1].t[v]));
+    for (int i = 0; differentiable && i < c->n_in; i++)
+        if (r[0].dx[i].id)
+            compare(c, "dx", &r[0].t[r[0].dx[i].id], &r[1].t[r[1].dx[i].id], 6 * epsilon(act), 2 * epsilon(act) * top);
+    graph_free(&r[0].g);
+    graph_free(&r[1].g);
+}
+
+static void check_f32(const OpCase *c, Arena *a)
+{
+    check_dtype(c, F32, a);
+}
+
+static void check_bf16(const OpCase *c, Arena *a)
+{
+    check_dtype(c, BF16, a);
+}
+
+static void single_precision(void **state)
+{
+    each_case(check_f32);
+}
+
+static void bfloat16(void **state)
+{
+    each_case(check_bf16);
+}
+
+/* ---- in place -----------------------------------------------------------------------------------------------------
+ */
+
+static void check_node_in_place(const OpRun *r, const Node *n)
+{
+    Tensor in[64], out[64], copy;
+    const Type *x = &r->types[n->in[0].id], *y = &r->types[n->out.id];
+    if (!(n->op->flags & OP_INPLACE) || x->dtype != y->dtype || !shape_eq(&x->shape, &y->shape)) return;
+    if (x->rowmajor != y->rowmajor) return;
+    RefCall call = node_call(r, n, in, out);
+    copy = in[0];
+    copy.data = arena_alloc(r->a, type_bytes(x));
+    memcpy(copy.data, in[0].data, type_bytes(x));
+    in[0] = out[0] = copy;
+    n->op->ref(&call);
+    if (memcmp(copy.data, r->t[n->out.id].data, type_bytes(y)) != 0)
+        fail_msg("%s: %s gives another result in place", r->c->line, n->op->name);
+}
+
+static void check_in_place(const OpCase *c, Arena *a)
+{
+    OpRun r = case_build(c, F32, a);
+    bool differentiable = case_differentiate(&r);
+    case_allocate(&r);
+    case_draw(&r);
+    case_run(&r, !differentiable);
+    for (int i = 0; i < graph_n_nodes(r.g); i++)
+        if (graph_node(r.g, i)->kind == NODE_OP && (differentiable || graph_node(r.g, i)->op == c->op))
+            check_node_in_place(&r, graph_node(r.g, i));
+    graph_free(&r.g);
+}
+
+static void in_place(void **state)
+{
+    each_case(check_in_place);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(complete),         cmocka_unit_test(costs),    cmocka_unit_test(gradients),
+        cmocka_unit_test(single_precision), cmocka_unit_test(bfloat16), cmocka_unit_test(in_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
