@@ -2,8 +2,11 @@
  *
  * ops_case - runs operators from case lines, for tests: a line `x[2,6,3,3] w[4,6,1,1] b[4]:pos stride=1 act=silu`
  * becomes a graph of one node, its gradient's nodes are appended, and everything is run through OpDef.ref by a walk
- * over the nodes. Independent of src/backend on purpose. Inputs: `-` is void, `:u8` are bytes, `:pos` are values in
- * (0.3, 2); all others lie in (-4, 4), distinct and away from 0 and from +-3, where operators have kinks. */
+ * over the nodes. Independent of src/backend on purpose. Inputs are values in (-4, 4), distinct, and away from 0 and
+ * from +-3, where operators have kinks. Marks behind an input, one or several: :pos    values in (0.3, 2)         :wide
+ * never narrower than f32 :u8     bytes                      :param  row-major, as parameters lie (w always is) :i32
+ * integers 1, 2, 3           :const  the gradient takes it for a constant, by design and `-` in place of an input
+ * leaves it out. */
 #ifndef OPS_CASE_H
 #define OPS_CASE_H
 
@@ -19,8 +22,9 @@ typedef struct OpCase {
     const char *line;
     int n_in, n_attr;
     const char *name[CASE_MAX];
-    enum { DRAW_VOID, DRAW_ANY, DRAW_POSITIVE, DRAW_BYTES } draw[CASE_MAX];
-    Shape shape[CASE_MAX];
+    enum { DRAW_ANY, DRAW_POSITIVE, DRAW_BYTES, DRAW_SMALL } draw[CASE_MAX];
+    bool param[CASE_MAX], wide[CASE_MAX], constant[CASE_MAX];
+    Shape shape[CASE_MAX]; /* rank -1: void */
     Attr attr[CASE_MAX];
 } OpCase;
 
@@ -39,6 +43,29 @@ typedef struct OpRun {
     int n_out;
 } OpRun;
 
+static inline void case_marks(OpCase *c, int i, char *marks)
+{
+    char *save;
+    c->param[i] = str_eq(c->name[i], "w");
+    for (char *m = marks ? strtok_r(marks, ":", &save) : NULL; m; m = strtok_r(NULL, ":", &save)) {
+        if (str_eq(m, "pos"))
+            c->draw[i] = DRAW_POSITIVE;
+        else if (str_eq(m, "u8"))
+            c->draw[i] = DRAW_BYTES;
+        else if (str_eq(m, "i32"))
+            c->draw[i] = DRAW_SMALL;
+        else if (str_eq(m, "wide"))
+            c->wide[i] = true;
+        else if (str_eq(m, "param"))
+            c->param[i] = true;
+        else if (str_eq(m, "const"))
+            c->constant[i] = true;
+        else
+            fail_msg("%s: unknown mark '%s'", c->line, m);
+    }
+    c->constant[i] |= c->draw[i] == DRAW_BYTES || c->draw[i] == DRAW_SMALL || c->op->updates >> i & 1;
+}
+
 static inline void case_word(OpCase *c, Arena *a, char *word)
 {
     char *bracket = strchr(word, '['), *eq = strchr(word, '=');
@@ -53,7 +80,7 @@ static inline void case_word(OpCase *c, Arena *a, char *word)
         c->name[i] = word;
         for (char *p = bracket + 1; *p && *p != ']'; p += *p == ',')
             s->dim[s->rank++] = strtoll(p, &p, 10);
-        c->draw[i] = strstr(bracket + 1, ":u8") ? DRAW_BYTES : strstr(bracket + 1, ":pos") ? DRAW_POSITIVE : DRAW_ANY;
+        case_marks(c, i, strchr(bracket + 1, ':'));
     } else {
         if (!eq) fail_msg("%s: '%s' is no input and no attribute", c->line, word);
         Attr *at = &c->attr[c->n_attr++];
@@ -79,7 +106,12 @@ static inline bool case_next(const OpDef *op, const char **text, Arena *a, OpCas
     return true;
 }
 
-/* One forward node; act is the dtype of every input that is not bytes. Every second rank-4 input is row-major. */
+static inline DType case_dtype(const OpCase *c, int i, DType act)
+{
+    return c->draw[i] == DRAW_BYTES ? U8 : c->draw[i] == DRAW_SMALL ? I32 : c->wide[i] && act == BF16 ? F32 : act;
+}
+
+/* One forward node; act is the dtype of activations. */
 static inline OpRun case_build(const OpCase *c, DType act, Arena *a)
 {
     OpRun r = { .a = a, .c = c, .act = act };
@@ -87,8 +119,8 @@ static inline OpRun case_build(const OpCase *c, DType act, Arena *a)
     assert_ok(graph_new(&r.g, &err));
     graph_nominal(r.g, &(Binding) { 1, 32, 32, 1, act });
     for (int i = 0; i < c->n_in; i++) {
-        if (c->draw[i] == DRAW_VOID) continue;
-        Type t = { .dtype = c->draw[i] == DRAW_BYTES ? U8 : act, .rowmajor = i & 1, .shape = c->shape[i] };
+        if (c->shape[i].rank < 0) continue;
+        Type t = { .dtype = case_dtype(c, i, act), .rowmajor = c->param[i], .shape = c->shape[i] };
         r.in[i] = graph_input(r.g, c->name[i], t);
     }
     Value y = graph_emit(r.g, c->op, r.in, c->n_in, c->attr, c->n_attr);
@@ -110,8 +142,7 @@ static inline bool case_differentiate(OpRun *r)
     for (int k = 0; k < (all ? r->n_out : 1); k++)
         r->dy[k] = graph_input(r->g, "dy", *value_type(r->g, r->out[k]));
     for (int i = 0; i < r->c->n_in; i++)
-        need[i] = r->in[i].id && r->c->draw[i] != DRAW_BYTES && !(r->c->op->shape_only >> i & 1) &&
-                  !(r->c->op->updates >> i & 1);
+        need[i] = r->in[i].id && !r->c->constant[i] && !(r->c->op->shape_only >> i & 1);
     const Node *n = value_node(r->g, r->out[0]);
     r->c->op->grad(&(Grad) { .g = r->g, .n = n, .in = n->in, .out = r->out, .dy = r->dy, .dx = r->dx, .need = need });
     Status s = graph_status(r->g, &err);
@@ -167,6 +198,7 @@ static inline void tensor_draw(const Tensor *t, int draw, uint64_t seed)
         double unit = ((double)order[i] + (n % 2 ? 0.25 : 0.5)) / (double)n;
         tensor_set(t, i,
                    draw == DRAW_BYTES      ? (double)rng_int(&rng, 256)
+                   : draw == DRAW_SMALL    ? (double)(1 + rng_int(&rng, 3))
                    : draw == DRAW_POSITIVE ? 0.3 + 1.7 * unit
                                            : 8 * unit - 4);
     }

@@ -143,7 +143,7 @@ static void check_gradient(const OpCase *c, Arena *a)
         case_draw(&r);
         case_run(&r, false);
         for (int i = 0; i < c->n_in; i++)
-            if (r.in[i].id && c->draw[i] != DRAW_BYTES && !(c->op->updates >> i & 1)) check_input(&r, i);
+            if (r.in[i].id && !c->constant[i]) check_input(&r, i);
     }
     graph_free(&r.g);
 }

@@ -34,5 +34,5 @@ const OpDef op_add = { .name = "add",
                        .grad = grad,
                        .ref = ref,
                        .cost = cost,
-                       .cases = "a[3,5,3,7] b[3,5,3,7]\na[1,5,3,7] b[1,5,1,1]\na[1,5,1,1] b[3,5,2,3]\n"
+                       .cases = "a[3,5,3,7] b[3,5,3,7]\na[1,5,3,7] b[1,5,1,1]:param\na[1,5,1,1] b[3,5,2,3]\n"
                                 "a[3,1,5,1] b[1,4,1,2]\na[6] b[1]\n" };

@@ -44,4 +44,4 @@ const OpDef op_fold_conv = { .name = "fold_conv",
                              .infer = infer,
                              .ref = ref,
                              .cost = cost,
-                             .cases = "w[4,3,3,3] gamma[4] beta[4] mean[4] var[4] b[4]\n" };
+                             .cases = "w[4,3,3,3] gamma[4] beta[4] mean[4] var[4]:pos b[4]\n" };

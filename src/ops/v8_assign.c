@@ -210,5 +210,6 @@ const OpDef op_v8_assign = { .name = "v8_assign",
                              .infer = infer,
                              .cost = cost,
                              .ref = ref,
-                             .cases = "b0[2,64,4,4] b1[2,64,2,2] c0[2,3,4,4] c1[2,3,2,2] targets[5,6] n_targets[1] "
-                                      "strides=8,16\n" };
+                             .cases =
+                                 "b0[2,64,4,4] b1[2,64,2,2] c0[2,3,4,4] c1[2,3,2,2] targets[5,6]:wide n_targets[1]:i32 "
+                                 "strides=8,16\n" };

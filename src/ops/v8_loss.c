@@ -208,5 +208,7 @@ const OpDef op_v8_loss = { .name = "v8_loss",
                            .cost = cost,
                            .ref = ref,
                            .also = &op_v8_loss_grad,
-                           .cases = "b0[2,64,4,4] b1[2,64,2,2] c0[2,3,4,4] c1[2,3,2,2] target_box[2,20,4] cls[2,20] "
-                                    "weight[2,20] score_sum[1] strides=8,16\n" };
+                           /* The boxes' gradient takes CIoU's alpha for a constant: no differences there. */
+                           .cases = "b0[2,64,4,4]:const b1[2,64,2,2]:const c0[2,3,4,4] c1[2,3,2,2] "
+                                    "target_box[2,20,4]:const cls[2,20]:i32 weight[2,20]:const:pos "
+                                    "score_sum[1]:const:pos strides=8,16\n" };
