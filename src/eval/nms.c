@@ -33,7 +33,7 @@ typedef struct Rows {
     int32_t *cls;
     float *score;
     size_t n;
-    bool classes_apart; /* no two shifted boxes of different classes can touch */
+    uint32_t *hit, *next; /* scratch [A]: anchors with a row, and where their next row goes */
 } Rows;
 
 /* Kept boxes as columns, so that one comparison runs over many; each bucket owns a slice. */
@@ -90,11 +90,11 @@ static size_t count_hits(const Predictions *p, float conf, int32_t *hits)
     return total;
 }
 
-static void push(Rows *rows, int64_t anchor, int64_t cls, float score)
+static void put(Rows *rows, size_t i, int64_t anchor, int64_t cls, float score)
 {
-    rows->anchor[rows->n] = (uint32_t)anchor;
-    rows->cls[rows->n] = (int32_t)cls;
-    rows->score[rows->n++] = score;
+    rows->anchor[i] = (uint32_t)anchor;
+    rows->cls[i] = (int32_t)cls;
+    rows->score[i] = score;
 }
 
 static int64_t best_class(const Predictions *p, int64_t anchor)
@@ -105,34 +105,61 @@ static int64_t best_class(const Predictions *p, int64_t anchor)
     return best;
 }
 
-/* wanted [nc] or NULL for all. */
-static void gather(const Predictions *p, const NmsOpt *opt, float conf, const bool *wanted, const int32_t *hits,
-                   Rows *rows)
+static void gather_best(const Predictions *p, const bool *wanted, const int32_t *hits, Rows *rows)
 {
-    float lo = INFINITY, hi = -INFINITY;
-    bool finite = true;
     for (int64_t a = 0; a < p->n_anchors; a++) {
         if (!hits[a]) continue;
-        size_t before = rows->n;
-        if (opt->multi_label) {
-            for (int64_t c = 0, left = hits[a]; left; c++) {
+        int64_t c = best_class(p, a);
+        if (!wanted || wanted[c]) put(rows, rows->n++, a, c, at(p, a, 4 + c));
+    }
+}
+
+/* Rows by anchor, then class. Memory is walked along its own order: with class rows the place of each anchor's rows is
+ * counted off first and the classes come one after another. hits is used up. */
+static void gather_all(const Predictions *p, float conf, const bool *wanted, int32_t *hits, Rows *rows)
+{
+    if (p->anchor_stride != 1) {
+        for (int64_t a = 0; a < p->n_anchors; a++)
+            for (int64_t c = 0; hits[a]; c++) {
                 float s = at(p, a, 4 + c);
                 if (!(s > conf)) continue;
-                left--;
-                if (!wanted || wanted[c]) push(rows, a, c, s);
+                hits[a]--;
+                if (!wanted || wanted[c]) put(rows, rows->n++, a, c, s);
             }
-        } else {
-            int64_t c = best_class(p, a);
-            if (at(p, a, 4 + c) > conf && (!wanted || wanted[c])) push(rows, a, c, at(p, a, 4 + c));
-        }
-        if (rows->n == before) continue;
+        return;
+    }
+    int64_t n_hit = 0;
+    uint32_t *next = rows->next, *hit = rows->hit;
+    for (int64_t a = 0; a < p->n_anchors; a++) {
+        if (!hits[a]) continue;
+        hit[n_hit] = (uint32_t)a, next[n_hit++] = (uint32_t)rows->n;
+        rows->n += (size_t)hits[a];
+    }
+    for (int64_t c = 0; c < p->nc; c++) {
+        const float *s = p->data + (4 + c) * p->channel_stride;
+        for (int64_t i = 0; i < n_hit; i++)
+            if (s[hit[i]] > conf) put(rows, next[i]++, hit[i], c, s[hit[i]]);
+    }
+    if (!wanted) return;
+    size_t kept = 0;
+    for (size_t i = 0; i < rows->n; i++)
+        if (wanted[rows->cls[i]]) put(rows, kept++, rows->anchor[i], rows->cls[i], rows->score[i]);
+    rows->n = kept;
+}
+
+/* No two shifted boxes of different classes can touch: all lie in a span smaller than the shift. One pixel of slack,
+ * because shifted coordinates are rounded (to at most 1/2 px below 2^24, i.e. for classes below 2184). */
+static bool classes_apart(const Predictions *p, const Rows *rows)
+{
+    float lo = INFINITY, hi = -INFINITY;
+    for (size_t i = 0; i < rows->n; i++) {
+        if (i && rows->anchor[i] == rows->anchor[i - 1]) continue;
         float b[4];
-        corners(p, a, b);
-        finite = finite && isfinite(b[0]) && isfinite(b[2]);
+        corners(p, rows->anchor[i], b);
+        if (!isfinite(b[0]) || !isfinite(b[2])) return false;
         lo = MIN(lo, b[0]), hi = MAX(hi, b[2]);
     }
-    /* One pixel of slack: shifted coordinates are rounded to at most 1/2 px below 2^24, i.e. for class < 2184. */
-    rows->classes_apart = finite && hi - lo < CLASS_SHIFT - 1 && p->nc < 2184;
+    return hi - lo < CLASS_SHIFT - 1 && p->nc < 2184;
 }
 
 static bool overlaps(const Kept *k, size_t bucket, const float b[4], float area, float iou)
@@ -185,7 +212,7 @@ static Status suppress(const Predictions *p, const NmsOpt *opt, const Rows *rows
     /* The comparison is with the double: the largest float not above it gives the same answer. */
     float iou = (float)opt->iou;
     if (iou > opt->iou) iou = nextafterf(iou, -1.f);
-    size_t n_buckets = opt->agnostic || !rows->classes_apart ? 1 : (size_t)p->nc, max_det = (size_t)opt->max_det;
+    size_t n_buckets = opt->agnostic || !classes_apart(p, rows) ? 1 : (size_t)p->nc, max_det = (size_t)opt->max_det;
     Kept kept;
     if (!kept_new(&kept, rows, order, n, n_buckets, max_det, a)) return fail_nomem(err, n * 5 * sizeof(float));
     *n_out = 0;
@@ -233,11 +260,19 @@ static Status run(const Predictions *p, const NmsOpt *opt, Arena *a, Detection *
     size_t total = count_hits(p, conf, hits);
     *n = 0;
     if (total == 0) return DYN_OK;
-    Rows rows = { ARENA_ARRAY(a, uint32_t, total), ARENA_ARRAY(a, int32_t, total), ARENA_ARRAY(a, float, total), 0, 0 };
+    Rows rows = { .anchor = ARENA_ARRAY(a, uint32_t, total),
+                  .cls = ARENA_ARRAY(a, int32_t, total),
+                  .score = ARENA_ARRAY(a, float, total),
+                  .hit = ARENA_ARRAY(a, uint32_t, p->n_anchors),
+                  .next = ARENA_ARRAY(a, uint32_t, p->n_anchors) };
     uint32_t *order = ARENA_ARRAY(a, uint32_t, total);
     uint64_t *pair = ARENA_ARRAY(a, uint64_t, 2 * total);
-    if (!rows.anchor || !rows.cls || !rows.score || !order || !pair) return fail_nomem(err, total * 32);
-    gather(p, opt, conf, wanted, hits, &rows);
+    if (!rows.anchor || !rows.cls || !rows.score || !rows.hit || !rows.next || !order || !pair)
+        return fail_nomem(err, total * 32);
+    if (opt->multi_label)
+        gather_all(p, conf, wanted, hits, &rows);
+    else
+        gather_best(p, wanted, hits, &rows);
     sort_falling(rows.score, order, rows.n, pair);
     return suppress(p, opt, &rows, order, MIN(rows.n, (size_t)opt->max_nms), a, out, n, err);
 }
