@@ -93,6 +93,11 @@ static void tags_stay_inside(void **state)
     opt.conf = true;
     assert_ok(report_draw(&im, corner, COUNT_OF(corner), &opt, &err));
     assert_ok(image_write_png(out("tags.png"), &im, &err));
+    /* 2, 2 is a corner of a box whose tag does not fit above: the tag's text must be there, white on blue */
+    bool white = false;
+    for (int x0 = 2; x0 < 100; x0++)
+        white = white || is_rgb(&im, x0, 12, 255, 255, 255);
+    assert_true(white && is_rgb(&im, 3, 10, 0x04, 0x2A, 0xFF));
     /* top right: the tag reaches the right border and starts well left of the box */
     int y = 6, x = 319;
     while (x > 0 && !is_rgb(&im, x, y, 114, 114, 114))
@@ -205,6 +210,8 @@ static void validation_plots(void **state)
     assert_ok(report_confusion(out("many/confusion_one.png"), two, 1, coco_like, false, &err));
     check_plot("many/confusion_one.png", 0, 0, 6);
     r.n_rows = 0;
+    snprintf(dir, sizeof dir, "%s/none", out_dir);
+    assert_ok(dir_make(dir, &err));
     assert_ok(report_curves(dir, &r, names, &err)); /* nothing to show is no failure */
     arena_free(&a);
 }
@@ -251,7 +258,7 @@ static void results_csv(void **state)
 {
     Arena *a = arena_new();
     ResultsTable t;
-    const char *path = out("results.csv");
+    const char *path = arena_strdup(a, out("results.csv"));
     unlink(path);
     const char *const extra[] = { "img/s" };
     for (int e = 1; e <= 40; e++) {
@@ -283,6 +290,15 @@ static void results_csv(void **state)
     check_plot("many/results_one.png", 1800, 760, 6);
     t.n_rows = 0;
     assert_fails(report_results(out("results.png"), &t, &err), DYN_FORMAT, "no row");
+
+    FILE *f = fopen(path, "a");
+    fputs("41,1,2", f); /* a run that was killed while it wrote */
+    fclose(f);
+    assert_ok(results_trim(path, 30, &err));
+    assert_ok(results_read(a, path, &t, &err));
+    assert_true(t.n_rows == 30 && t.value[29 * 16] == 30);
+    assert_ok(results_trim(path, 30, &err));
+    assert_ok(results_trim(out("no.csv"), 30, &err));
 
     ResultsRow row = { 3, 1234567, { 1.234567891, 0.000004, NAN }, .5, .25, 1, 0, { 0 }, { 1e-5, 0, 0 }, NULL, 0 };
     assert_string_equal(results_line(a, &row), "3,1.23457e+06,1.23457,0,nan,0.5,0.25,1,0,0,0,0,1e-05,0,0");
@@ -322,8 +338,43 @@ static void console_lines(void **state)
     arena_free(&a);
 }
 
+/* On a machine without fonts cairo draws with its own strokes; asked in a process that sees an empty font folder. */
+static void works_without_fonts(void **state)
+{
+    char self[512], conf[1024], command[2600];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0) skip_without("/proc/self/exe");
+    self[n] = 0;
+    const char *xml = "<fontconfig><cachedir>/nowhere</cachedir></fontconfig>";
+    strcpy(conf, out("fonts.conf"));
+    assert_ok(file_write(conf, xml, strlen(xml), &err));
+    snprintf(command, sizeof command, "FONTCONFIG_FILE='%s' DYN_TEST_FONTLESS='%s/fontless.png' '%s' 2>/dev/null", conf,
+             out_dir, self);
+    assert_int_equal(system(command), 0);
+    Image im;
+    long white = 0;
+    assert_ok(image_read(out("fontless.png"), &im, &err));
+    for (int y = 0; y < im.h; y++)
+        for (int x = 0; x < im.w; x++)
+            white += pixel(&im, x, y)[0] > 140 && pixel(&im, x, y)[1] > 140; /* the tag is 04 2A FF */
+    assert_true(white > 60); /* strokes of "horse 0.90", white on dark */
+    image_free(&im);
+}
+
+static int draw_fontless(const char *path)
+{
+    const char *names[] = { "horse" };
+    Detection d = { 40, 60, 150, 130, .9f, 0 };
+    DrawOpt opt = draw_defaults(names, 1);
+    Image im;
+    if (image_new(&im, 200, 150, &err) != DYN_OK) return 1;
+    image_fill(&im, 60);
+    return report_draw(&im, &d, 1, &opt, &err) != DYN_OK || image_write_png(path, &im, &err) != DYN_OK;
+}
+
 int main(void)
 {
+    if (getenv("DYN_TEST_FONTLESS")) return draw_fontless(getenv("DYN_TEST_FONTLESS"));
     const char *keep = getenv("DYN_TEST_OUT");
     char temporary[] = "/tmp/dynyolo-report-XXXXXX", command[600];
     snprintf(out_dir, sizeof out_dir, "%s", keep ? keep : mkdtemp(temporary));
@@ -336,6 +387,7 @@ int main(void)
         cmocka_unit_test(bar_plots),
         cmocka_unit_test(results_csv),
         cmocka_unit_test(console_lines),
+        cmocka_unit_test(works_without_fonts),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     snprintf(command, sizeof command, "rm -rf '%s'", out_dir);

@@ -5,7 +5,10 @@
 #include "report/report.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+static const size_t MOST_BYTES = (size_t)1 << 28;
 
 static const char COLUMNS[] = "epoch,time,train/box_loss,train/cls_loss,train/dfl_loss,metrics/precision(B),"
                               "metrics/recall(B),metrics/mAP50(B),metrics/mAP50-95(B),val/box_loss,val/cls_loss,"
@@ -102,7 +105,7 @@ Status results_read(Arena *a, const char *path, ResultsTable *t, Error *err)
     char *text, *field;
     size_t n, lines = 0;
     *t = (ResultsTable) { 0 };
-    TRY(file_read(a, path, (size_t)1 << 28, &text, &n, err));
+    TRY(file_read(a, path, MOST_BYTES, &text, &n, err));
     for (size_t i = 0; i < n; i++)
         lines += text[i] == '\n';
     char *head = next_line(&text);
@@ -130,6 +133,25 @@ Status results_read(Arena *a, const char *path, ResultsTable *t, Error *err)
         t->n_rows++;
     }
     return DYN_OK;
+}
+
+Status results_trim(const char *path, int last_epoch, Error *err)
+{
+    if (!file_exists(path)) return DYN_OK;
+    char *text;
+    size_t n, end = 0;
+    Arena *a = arena_new();
+    Status s = a ? file_read(a, path, MOST_BYTES, &text, &n, err) : fail_nomem(err, 1);
+    if (s == DYN_OK) {
+        while (end < n) { /* whole lines only: a row that was cut off in writing goes too */
+            const char *line = text + end, *newline = memchr(line, '\n', n - end);
+            if (!newline || (end > 0 && strtod(line, NULL) > last_epoch)) break;
+            end = (size_t)(newline + 1 - text);
+        }
+        s = end == n ? DYN_OK : file_write(path, text, end, err);
+    }
+    if (a) arena_free(&a);
+    return s;
 }
 
 int results_column(const ResultsTable *t, const char *name)

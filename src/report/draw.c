@@ -32,27 +32,34 @@ static void draw_tag(Canvas *c, const char *text, Rect box, Rgb color, double lw
     canvas_text_within(c, round(x) + pad, round(y) + ceil(h) / 2, w - 2 * pad, text, &style);
 }
 
+/* The box in canvas pixels; false when it has none. */
+static bool place_box(const Detection *d, double scale, Rect clip, Rect *box)
+{
+    *box = (Rect) { clip.x + round(d->x1 * scale), clip.y + round(d->y1 * scale), round((d->x2 - d->x1) * scale),
+                    round((d->y2 - d->y1) * scale) };
+    return isfinite(box->x + box->y + box->w + box->h);
+}
+
 void draw_boxes(Canvas *c, const Detection *det, size_t n, const DrawOpt *opt, double scale, double lw,
                 double text_size, Rect clip)
 {
     char text[256];
+    Rect box;
     cairo_save(c->cr);
     cairo_rectangle(c->cr, clip.x, clip.y, clip.w, clip.h);
     cairo_clip(c->cr);
     cairo_set_line_join(c->cr, CAIRO_LINE_JOIN_ROUND);
     for (size_t i = n; i-- > 0;) {
-        const Detection *d = &det[i];
-        if (!isfinite(d->x1 + d->y1 + d->x2 + d->y2)) continue;
-        double x = clip.x + round(d->x1 * scale), y = clip.y + round(d->y1 * scale);
-        Rect box = { x, y, round((d->x2 - d->x1) * scale), round((d->y2 - d->y1) * scale) };
-        Rgb color = palette_box(d->cls);
-        canvas_color(c, color, 1);
+        if (!place_box(&det[i], scale, clip, &box)) continue;
+        canvas_color(c, palette_box(det[i].cls), 1);
         cairo_set_line_width(c->cr, lw);
         cairo_rectangle(c->cr, box.x, box.y, box.w, box.h);
         cairo_stroke(c->cr);
-        if (!opt->labels) continue;
-        tag_text(text, sizeof text, d, opt);
-        draw_tag(c, text, box, color, lw, text_size, clip);
+    }
+    for (size_t i = n; i-- > 0 && opt->labels;) { /* after all boxes, so that no edge crosses a name */
+        if (!place_box(&det[i], scale, clip, &box)) continue;
+        tag_text(text, sizeof text, &det[i], opt);
+        draw_tag(c, text, box, palette_box(det[i].cls), lw, text_size, clip);
     }
     cairo_restore(c->cr);
 }

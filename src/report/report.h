@@ -113,6 +113,8 @@ char *results_header(Arena *a, const char *const *extra, size_t n_extra);
 char *results_line(Arena *a, const ResultsRow *row);
 /* Adds the row to the file, with the header first when the file is new. */
 Status results_append(const char *path, const ResultsRow *row, const char *const *extra, Error *err);
+/* Drops the rows after an epoch, as resuming from its checkpoint asks; nothing happens when there is no file. */
+Status results_trim(const char *path, int last_epoch, Error *err);
 /* Reads a results.csv of ours, or of the reference, old (padded) form included. */
 Status results_read(Arena *a, const char *path, ResultsTable *t, Error *err);
 /* Index of a column, or -1. */
