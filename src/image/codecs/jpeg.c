@@ -16,9 +16,12 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
+enum { MAX_SCANS = 200 }; /* encoders write about ten */
+
 typedef struct Decoder {
     struct jpeg_decompress_struct jpeg;
     struct jpeg_error_mgr mgr;
+    struct jpeg_progress_mgr progress;
     jmp_buf jump;
     char text[JMSG_LENGTH_MAX];
     uint8_t *cmyk;      /* one line of four channels, for such files */
@@ -39,6 +42,15 @@ static void on_message(j_common_ptr c, int level)
     if (level >= 0) return;
     if (c->err->msg_code == JWRN_JPEG_EOF) d->ran_out = true;
     if (c->err->msg_code == JWRN_HIT_MARKER && d->ran_out) d->pixels_lacked = true;
+}
+
+/* A progressive file of a few bytes may hold thousands of scans, each of which walks the whole picture. */
+static void on_progress(j_common_ptr c)
+{
+    Decoder *d = c->client_data;
+    if (d->jpeg.input_scan_number <= MAX_SCANS) return;
+    snprintf(d->text, sizeof d->text, "more than %d scans", MAX_SCANS);
+    longjmp(d->jump, 1);
 }
 
 static bool sniff(const uint8_t *b, size_t n)
@@ -91,6 +103,8 @@ static Status read_all(Decoder *d, const CodecInput *in, const CodecHeader *h, I
 {
     struct jpeg_decompress_struct *j = &d->jpeg;
     jpeg_create_decompress(j);
+    d->progress.progress_monitor = on_progress;
+    j->progress = &d->progress;
     jpeg_mem_src(j, in->bytes, in->n);
     jpeg_read_header(j, TRUE);
     if ((int)j->image_width != h->w || (int)j->image_height != h->h)

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Any bytes as a picture: the content picks the codec. A picture that decodes must have the size that the probe told,
+ * and the warp and the resize must stay within it. Corpus: tests/data/image. */
+#include "image/image.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
+{
+    static const double turn[6] = { 0.9, 0.3, -2, -0.2, 1.1, 1 };
+    Error err;
+    ImageInfo info;
+    Image im, small = { 0 };
+    uint8_t out[3 * 16 * 16];
+    if (image_probe(bytes, n, "fuzz", &info, &err) != DYN_OK) return 0;
+    if ((int64_t)info.w * info.h > 1 << 22) return 0; /* the fuzzer's memory, not the library's limit */
+    if (image_decode(bytes, n, "fuzz", &im, &err) == DYN_OK) {
+        if (im.w != info.w || im.h != info.h) abort();
+        small = (Image) { .w = 16, .h = 16, .stride_bytes = 48, .data = out };
+        if (image_resize_into(&im, &small, &err) != DYN_OK) abort();
+        if (image_warp_affine(&im, turn, IMAGE_PAD, &small, &err) != DYN_OK) abort();
+        image_free(&im);
+    } else if (strlen(err.text) < 10) {
+        abort();
+    }
+    if (image_decode_tolerant(bytes, n, "fuzz", &im, &err) == DYN_OK) image_free(&im);
+    return 0;
+}
