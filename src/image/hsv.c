@@ -6,6 +6,10 @@
 #include "image/image.h"
 
 #include <math.h>
+#include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum { SHIFT = 12, HALF = 1 << (SHIFT - 1) };
 
@@ -23,54 +27,80 @@ static void make_reciprocals(Reciprocals *r)
     }
 }
 
-static inline void to_hsv(const Reciprocals *k, const uint8_t *rgb, uint8_t *hsv)
+typedef struct Hsv {
+    int h, s, v;
+} Hsv;
+
+/* Branches would be guesses: which channel is the largest changes from pixel to pixel. */
+static inline Hsv to_hsv(const Reciprocals *k, const uint8_t *rgb)
 {
     int r = rgb[0], g = rgb[1], b = rgb[2];
     int v = MAX(r, MAX(g, b)), d = v - MIN(r, MIN(g, b));
-    int h = v == r ? g - b : v == g ? b - r + 2 * d : r - g + 4 * d;
+    int is_r = -(v == r), is_g = -(v == g);
+    int h = (is_r & (g - b)) | (~is_r & ((is_g & (b - r + 2 * d)) | (~is_g & (r - g + 4 * d))));
     h = (h * k->hue[d] + HALF) >> SHIFT;
-    hsv[0] = (uint8_t)(h < 0 ? h + 180 : h);
-    hsv[1] = (uint8_t)((d * k->sat[v] + HALF) >> SHIFT);
-    hsv[2] = (uint8_t)v;
+    return (Hsv) { .h = h + ((h >> 31) & 180), .s = (d * k->sat[v] + HALF) >> SHIFT, .v = v };
 }
 
-/* 1 - a * b, rounded once: what a fused multiply-add gives. The double product of two floats is exact. */
-static inline float one_minus(float a, float b)
-{
-    return (float)(1.0 - (double)a * (double)b);
-}
+/* What the way back needs of each value of H, S and V, after a table where there is one. A channel is v (1 - s k) with
+ * k of the hue: 0 for the largest channel, 1 for the smallest, and the hue's place within its sixth of the circle,
+ * rising or falling, for the third. */
+typedef struct Levels {
+    float k[256][4]; /* R, G, B, and a lane that nobody reads */
+    float s[256], v[256];
+} Levels;
 
-/* Truncated, not rounded: so does OpenCV's vector code, which does all but the last width % 32 pixels of a row there.
- * Here a pixel's value does not depend on its place. */
-static inline uint8_t to_byte(float x)
-{
-    return (uint8_t)(int)(x * 255.f);
-}
-
-static inline void to_rgb(const uint8_t *hsv, uint8_t *rgb)
+static void make_levels(Levels *l, const HsvTables *t)
 {
     static const uint8_t pick[6][3] = { { 0, 3, 1 }, { 2, 0, 1 }, { 1, 0, 3 }, { 1, 2, 0 }, { 3, 1, 0 }, { 0, 1, 2 } };
-    float h = hsv[0] * (6.f / 180.f), s = hsv[1] * (1.f / 255.f), v = hsv[2] * (1.f / 255.f);
-    int sector = (int)h;
-    float f = h - (float)sector;
-    const uint8_t level[4] = { to_byte(v), to_byte(v * (1.f - s)), to_byte(v * one_minus(s, f)),
-                               to_byte(v * one_minus(s, 1.f - f)) };
-    const uint8_t *c = pick[sector % 6];
-    rgb[0] = level[c[0]], rgb[1] = level[c[1]], rgb[2] = level[c[2]];
+    for (int i = 0; i < 256; i++) {
+        float h = (float)(t ? t->h[i] : i) * (6.f / 180.f), place = h - (float)(int)h;
+        const float kinds[4] = { 0, 1, place, 1.f - place };
+        for (int c = 0; c < 3; c++)
+            l->k[i][c] = kinds[pick[(int)h % 6][c]];
+        l->k[i][3] = 0;
+        l->s[i] = (float)(t ? t->s[i] : i) * (1.f / 255.f), l->v[i] = (float)(t ? t->v[i] : i) * (1.f / 255.f);
+    }
+}
+
+/* 1 - s k is rounded once, as a fused multiply-add does: the double product of two floats is exact. The result is
+ * truncated, as OpenCV's vector code has it, which does all but the last width % 32 pixels of a row there; here a
+ * pixel's value does not depend on its place. */
+static inline void to_rgb(const Levels *l, Hsv from, uint8_t *rgb)
+{
+    const float *k = l->k[from.h], s = l->s[from.s], v = l->v[from.v];
+#ifdef __SSE2__
+    __m128 k4 = _mm_loadu_ps(k), v4 = _mm_set1_ps(v);
+    __m128d s2 = _mm_set1_pd((double)s), one = _mm_set1_pd(1.0);
+    __m128d rg = _mm_sub_pd(one, _mm_mul_pd(s2, _mm_cvtps_pd(k4)));
+    __m128d b = _mm_sub_pd(one, _mm_mul_pd(s2, _mm_cvtps_pd(_mm_movehl_ps(k4, k4))));
+    __m128 x = _mm_mul_ps(v4, _mm_movelh_ps(_mm_cvtpd_ps(rg), _mm_cvtpd_ps(b)));
+    __m128i n = _mm_cvttps_epi32(_mm_mul_ps(x, _mm_set1_ps(255.f)));
+    n = _mm_packs_epi32(n, n);
+    uint32_t four = (uint32_t)_mm_cvtsi128_si32(_mm_packus_epi16(n, n));
+    memcpy(rgb, &four, 3);
+#else
+    for (int c = 0; c < 3; c++)
+        rgb[c] = (uint8_t)(int)(v * (float)(1.0 - (double)s * (double)k[c]) * 255.f);
+#endif
 }
 
 void rgb_to_hsv(const uint8_t *rgb, uint8_t *hsv, size_t pixels)
 {
     Reciprocals k;
     make_reciprocals(&k);
-    for (size_t i = 0; i < pixels; i++)
-        to_hsv(&k, rgb + 3 * i, hsv + 3 * i);
+    for (size_t i = 0; i < pixels; i++) {
+        Hsv x = to_hsv(&k, rgb + 3 * i);
+        hsv[3 * i] = (uint8_t)x.h, hsv[3 * i + 1] = (uint8_t)x.s, hsv[3 * i + 2] = (uint8_t)x.v;
+    }
 }
 
 void hsv_to_rgb(const uint8_t *hsv, uint8_t *rgb, size_t pixels)
 {
+    Levels l;
+    make_levels(&l, NULL);
     for (size_t i = 0; i < pixels; i++)
-        to_rgb(hsv + 3 * i, rgb + 3 * i);
+        to_rgb(&l, (Hsv) { hsv[3 * i], hsv[3 * i + 1], hsv[3 * i + 2] }, rgb + 3 * i);
 }
 
 void hsv_tables(HsvTables *t, double g_h, double g_s, double g_v)
@@ -87,14 +117,12 @@ void hsv_tables(HsvTables *t, double g_h, double g_s, double g_v)
 void image_hsv(Image *im, const HsvTables *t)
 {
     Reciprocals k;
+    Levels l;
     make_reciprocals(&k);
+    make_levels(&l, t);
     for (int y = 0; y < im->h; y++) {
         uint8_t *p = im->data + (ptrdiff_t)y * im->stride_bytes;
-        for (int x = 0; x < im->w; x++, p += 3) {
-            uint8_t c[3];
-            to_hsv(&k, p, c);
-            c[0] = t->h[c[0]], c[1] = t->s[c[1]], c[2] = t->v[c[2]];
-            to_rgb(c, p);
-        }
+        for (int x = 0; x < im->w; x++, p += 3)
+            to_rgb(&l, to_hsv(&k, p), p);
     }
 }

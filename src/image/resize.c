@@ -90,14 +90,31 @@ static void down(const int16_t *v0, const int16_t *v1, Tap t, uint8_t *dst, int 
         dst[i] = (uint8_t)((((v0[i] * t.w0) >> 16) + ((v1[i] * t.w1) >> 16) + 2) >> 2);
 }
 
+/* One output row from two source rows. */
+static void halve_row(const uint8_t *a, const uint8_t *b, uint8_t *d, int n)
+{
+    int x = 0;
+#ifdef __SSE2__
+    const __m128i zero = _mm_setzero_si128(), two = _mm_set1_epi16(2);
+    for (; x + 1 < n; x++, a += 6, b += 6, d += 3) { /* reads eight bytes and writes four, hence not the last pixel */
+        __m128i p = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)(const void *)a), zero);
+        __m128i q = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)(const void *)b), zero);
+        __m128i sum = _mm_add_epi16(p, q);
+        sum = _mm_srli_epi16(_mm_add_epi16(_mm_add_epi16(sum, _mm_srli_si128(sum, 6)), two), 2);
+        int32_t four = _mm_cvtsi128_si32(_mm_packus_epi16(sum, sum));
+        memcpy(d, &four, 4);
+    }
+#endif
+    for (; x < n; x++, a += 6, b += 6, d += 3)
+        for (int c = 0; c < 3; c++)
+            d[c] = (uint8_t)((a[c] + a[c + 3] + b[c] + b[c + 3] + 2) >> 2);
+}
+
 static void halve(const Image *src, Image *dst)
 {
     for (int y = 0; y < dst->h; y++) {
-        const uint8_t *a = src->data + (ptrdiff_t)(2 * y) * src->stride_bytes, *b = a + src->stride_bytes;
-        uint8_t *d = dst->data + (ptrdiff_t)y * dst->stride_bytes;
-        for (int x = 0; x < dst->w; x++, a += 6, b += 6, d += 3)
-            for (int c = 0; c < 3; c++)
-                d[c] = (uint8_t)((a[c] + a[c + 3] + b[c] + b[c + 3] + 2) >> 2);
+        const uint8_t *a = src->data + (ptrdiff_t)(2 * y) * src->stride_bytes;
+        halve_row(a, a + src->stride_bytes, dst->data + (ptrdiff_t)y * dst->stride_bytes, dst->w);
     }
 }
 

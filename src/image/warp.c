@@ -24,7 +24,11 @@ typedef struct Span {
 /* Nearest integer, half to even; out of range and NaN become INT32_MIN, as the x86 conversion has it. */
 static int32_t to_int(double x)
 {
+#ifdef __SSE2__
+    return _mm_cvtsd_si32(_mm_set_sd(x));
+#else
     return x > -2147483648.5 && x < 2147483647.5 ? (int32_t)lrint(x) : INT32_MIN;
+#endif
 }
 
 /* Four pixels, of which some may lie outside. (sx, sy) is the upper left one, fx and fy in 1/32 pixel. */
