@@ -63,6 +63,7 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$(i
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
 TESTS    := $(sort $(basename $(notdir $(wildcard tests/test_*.c))))
 TEST_BIN := $(TESTS:%=$(B)/tests/%)
+FUZZERS  := $(patsubst %.c,$(B)/%,$(sort $(wildcard fuzz/fuzz_*.c)))
 
 .PHONY: all help FORCE deps demo test check fuzz bench install clean format size
 all: $(B)/dynyolo $(B)/libdynyolo.a $(B)/libdynyolo.so $(B)/dynyolo.pc
@@ -76,6 +77,7 @@ help:
 ## make test     set up, build and run the tests
 ## make check    everything that must be green before a commit lands: both compilers, format, tidy, rooms, sanitizers, fuzz
 ## make bench    time against the peers side by side
+## make fuzz     throw FUZZ_SECONDS (default 30) of damaged input at each reader
 ## make install  into PREFIX (default /usr/local)
 
 $(B)/%.o: %.c $(GEN)
@@ -103,12 +105,14 @@ $(B)/dynyolo: $(CLI_OBJ) $(B)/libdynyolo.a
 $(B)/tests/%: $(B)/tests/%.o $(B)/libdynyolo.a
 	$(if $(V),,@echo '  LD  $@')
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS) -lcmocka
+$(B)/fuzz/%: $(B)/fuzz/%.o $(B)/libdynyolo.a
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDFLAGS) $(LDLIBS)
 $(B)/dynyolo.pc: Makefile
 	@mkdir -p $(@D)
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: dynyolo' \
 	  'Description: YOLOv8 with dynamic modules' 'Version: $(VERSION)' 'Requires.private: $(LIBS)' \
 	  'Libs: -L$${libdir} -ldynyolo' 'Libs.private: -ldnnl -lm -fopenmp -pthread' 'Cflags: -I$${includedir}' > $@
-.SECONDARY: $(TEST_BIN:%=%.o)
+.SECONDARY: $(TEST_BIN:%=%.o) $(FUZZERS:%=%.o)
 
 deps:
 	@sh tools/deps.sh $(PACKAGES)
@@ -117,6 +121,11 @@ tests: $(TEST_BIN)
 test: deps
 	@$(MAKE) -j$(JOBS) --no-print-directory all tests
 	@B=$(B) sh tests/run.sh $(TEST_BIN)
+
+fuzzers: $(FUZZERS)
+fuzz:
+	@$(MAKE) -j$(JOBS) --no-print-directory CC=clang MODE=fuzz B=build-fuzz fuzzers
+	@B=build-fuzz sh fuzz/run.sh $(FUZZERS:$(B)/%=build-fuzz/%)
 
 install: all
 	install -Dm755 $(B)/dynyolo $(DESTDIR)$(PREFIX)/bin/dynyolo
@@ -131,6 +140,6 @@ format:
 size:
 	@for d in src/*/; do printf '%7d  %s\n' $$(cat $$(find $$d -name '*.[ch]') | wc -l) $$d; done
 clean:
-	rm -rf build
+	rm -rf build build-fuzz
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_BIN:%=%.d)
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_BIN:%=%.d) $(FUZZERS:%=%.d)

@@ -401,6 +401,9 @@ Status pickle_parse(Arena *a, const char *file, const void *data, size_t n, Pick
     if (n > PICKLE_MAX_BYTES)
         return fail(err, DYN_FORMAT, "%s: data.pkl has %zu bytes, more than the %d that are read", file, n,
                     PICKLE_MAX_BYTES);
+    /* never NULL, so that "no items" is a place on it too */
+    m.cap_stack = 256;
+    if (!(m.stack = ARENA_ARRAY(a, PickleValue *, m.cap_stack))) return fail_nomem(err, 0);
     Status s = run(&m, root);
     return s == DYN_FORMAT ? fail_in(err, "%s: byte %zu of data.pkl", file, m.op_at) : s;
 }

@@ -5,9 +5,19 @@
  * to be forbidden. */
 #include "formats/pickle_util.h"
 
+enum { BYTES_A_VALUE = 64 };
+
+/* What can be made from a few opcodes over and over is counted: values, and bytes of text in units of a value. */
+static Status spend(PickleMaker *m, size_t values)
+{
+    if (values > PICKLE_MAX_VALUES || (m->n += values) > PICKLE_MAX_VALUES)
+        return fail(m->err, DYN_FORMAT, "more than %d values", PICKLE_MAX_VALUES);
+    return DYN_OK;
+}
+
 Status pickle_new(PickleMaker *m, PickleKind kind, PickleValue **v)
 {
-    if (++m->n > PICKLE_MAX_VALUES) return fail(m->err, DYN_FORMAT, "more than %d values", PICKLE_MAX_VALUES);
+    TRY(spend(m, 1));
     if (!(*v = ARENA_NEW(m->a, PickleValue))) return fail_nomem(m->err, sizeof **v);
     (*v)->kind = kind;
     return DYN_OK;
@@ -35,6 +45,7 @@ static bool is_text(const char *s, size_t n)
 
 Status pickle_text(PickleMaker *m, const char *s, size_t n, bool text, PickleValue **v)
 {
+    TRY(spend(m, n / BYTES_A_VALUE));
     TRY(pickle_new(m, text && is_text(s, n) ? PICKLE_STRING : PICKLE_BYTES, v));
     if (!((*v)->text.s = arena_strndup(m->a, s, n))) return fail_nomem(m->err, n);
     (*v)->text.n = n;
@@ -46,6 +57,7 @@ Status pickle_global(PickleMaker *m, const char *module, size_t n_module, const 
 {
     if (n_module > 500 || n_name > 500 || !is_text(module, n_module) || !is_text(name, n_name))
         return fail(m->err, DYN_FORMAT, "a class name that is no name");
+    TRY(spend(m, (n_module + n_name) / BYTES_A_VALUE));
     TRY(pickle_new(m, PICKLE_GLOBAL, v));
     (*v)->text.s = arena_printf(m->a, "%.*s.%.*s", (int)n_module, module, (int)n_name, name);
     if (!(*v)->text.s) return fail_nomem(m->err, n_module + n_name);
@@ -157,8 +169,7 @@ static Status copy_items(PickleMaker *m, PickleKind kind, const PickleValue *fro
     TRY(pickle_new(m, kind, v));
     for (size_t i = 0; is_sequence(from) && i < from->list.n; i++) {
         PickleValue *item = from->list.item[i];
-        /* counted like new values: a long list behind many short calls must not grow without end */
-        if (++m->n > PICKLE_MAX_VALUES) return fail(m->err, DYN_FORMAT, "more than %d values", PICKLE_MAX_VALUES);
+        TRY(spend(m, 1)); /* a long list behind many short calls */
         if (kind != PICKLE_DICT) {
             TRY(pickle_append(m, *v, item));
         } else if (is_sequence(item) && item->list.n == 2) { /* OrderedDict([(key, value), ...]) */

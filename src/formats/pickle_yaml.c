@@ -8,7 +8,7 @@ typedef struct Converter {
     Arena *a;
     const char *file;
     bool resolve;
-    size_t n;
+    size_t n, bytes; /* made so far: texts are copied, and one long text may be named many times */
     Error *err;
 } Converter;
 
@@ -29,11 +29,20 @@ static bool is_scalar(const PickleValue *v)
 
 static Status convert(Converter *c, const PickleValue *v, int depth, Yaml **out);
 
+static Status spend(Converter *c, const PickleValue *v)
+{
+    if (v->kind == PICKLE_STRING) c->bytes += v->text.n;
+    if (++c->n > YAML_MAX_NODES || c->bytes > YAML_MAX_BYTES)
+        return fail(c->err, DYN_FORMAT, "%s: a dictionary too large", c->file);
+    return DYN_OK;
+}
+
 static Status convert_dict(Converter *c, const PickleValue *v, int depth, Yaml *map)
 {
     for (size_t i = 0; i + 1 < v->list.n; i += 2) {
         Yaml *key, *value;
         if (!is_scalar(v->list.item[i])) continue;
+        TRY(spend(c, v->list.item[i]));
         if (!(key = scalar(c, v->list.item[i]))) return fail_nomem(c->err, sizeof *key);
         TRY(convert(c, v->list.item[i + 1], depth + 1, &value));
         if (!yaml_put(c->a, map, key, value)) return fail_nomem(c->err, sizeof key);
@@ -43,8 +52,8 @@ static Status convert_dict(Converter *c, const PickleValue *v, int depth, Yaml *
 
 static Status convert(Converter *c, const PickleValue *v, int depth, Yaml **out)
 {
-    if (depth > YAML_MAX_DEPTH || ++c->n > YAML_MAX_NODES)
-        return fail(c->err, DYN_FORMAT, "%s: a dictionary too deep or too large", c->file);
+    if (depth > YAML_MAX_DEPTH) return fail(c->err, DYN_FORMAT, "%s: a dictionary too deep", c->file);
+    TRY(spend(c, v));
     bool is_list = v->kind == PICKLE_LIST || v->kind == PICKLE_TUPLE || v->kind == PICKLE_SET;
     *out = is_scalar(v)             ? scalar(c, v)
            : is_list                ? yaml_list(c->a)

@@ -4,14 +4,15 @@
  * state_dict order, and what its objects say about themselves. */
 #include "formats/pt_util.h"
 
-enum { MAX_DEPTH = 64, MAX_MODULES = 200000 };
+enum { MAX_DEPTH = 64, MAX_NAME = 1000, MAX_WORK = 1000000 };
 
 typedef struct Walker {
     Arena *a;
     const char *file;
     PtStore *store;
     PtFile *out;
-    size_t cap_blob, n_modules;
+    size_t cap_blob;
+    size_t work; /* entries looked at: values may be shared, so a small file can spell an endless tree */
     Error *err;
 } Walker;
 
@@ -26,12 +27,25 @@ static const char *text_of(const PickleValue *v)
     return pickle_is(v, PICKLE_STRING) ? v->text.s : NULL;
 }
 
+static size_t count_of(const PickleValue *v)
+{
+    return v && v->kind >= PICKLE_TUPLE && v->kind <= PICKLE_DICT ? v->list.n : 0;
+}
+
+static Status spend(Walker *w, size_t entries)
+{
+    if (entries > MAX_WORK || (w->work += entries) > MAX_WORK)
+        return fail(w->err, DYN_FORMAT, "%s: a model with more than %d entries", w->file, MAX_WORK);
+    return DYN_OK;
+}
+
 /* ---- tensors ------------------------------------------------------------------------------------------------- */
 
 static Status add_tensor(Walker *w, const char *name, const PickleValue *v)
 {
     BlobFile *f = &w->out->blobs;
     if (!name) return fail_nomem(w->err, 0);
+    if (strlen(name) > MAX_NAME) return fail(w->err, DYN_FORMAT, "%s: tensor name too long: '%.80s...'", w->file, name);
     if (v->kind != PICKLE_TENSOR)
         return fail(w->err, DYN_UNSUPPORTED, "%s: '%s' is no plain tensor (quantised models are not read)", w->file,
                     name);
@@ -55,6 +69,7 @@ static bool holds_text(const PickleValue *set, const char *s)
  * out. */
 static Status add_slots(Walker *w, const char *prefix, const PickleValue *slots, const PickleValue *skip)
 {
+    TRY(spend(w, count_of(slots) * (1 + MIN(count_of(skip), (size_t)MAX_WORK))));
     for (size_t i = 0; pickle_is(slots, PICKLE_DICT) && i + 1 < slots->list.n; i += 2) {
         const PickleValue *key = slots->list.item[i], *v = slots->list.item[i + 1];
         if (key->kind != PICKLE_STRING || v->kind == PICKLE_NONE || holds_text(skip, key->text.s)) continue;
@@ -81,8 +96,9 @@ static void note_module(Walker *w, const PickleValue *module, const PickleValue 
 static Status add_module(Walker *w, const char *prefix, const PickleValue *module, int depth)
 {
     const PickleValue *children = pickle_attr(module, "_modules");
-    if (depth > MAX_DEPTH || ++w->n_modules > MAX_MODULES)
+    if (depth > MAX_DEPTH || strlen(prefix) > MAX_NAME)
         return fail(w->err, DYN_FORMAT, "%s: modules nest without end at '%.200s'", w->file, prefix);
+    TRY(spend(w, 1 + count_of(module->object.state) + count_of(children)));
     note_module(w, module, children);
     TRY(add_slots(w, prefix, pickle_attr(module, "_parameters"), NULL));
     TRY(add_slots(w, prefix, pickle_attr(module, "_buffers"), pickle_attr(module, "_non_persistent_buffers_set")));
@@ -169,12 +185,13 @@ static Status read_rows(Walker *w, const PickleValue *model)
     for (size_t i = 1; i < rows->list.n; i += 2) {
         const PickleValue *module = rows->list.item[i], *cv1, *act;
         if (module->kind != PICKLE_OBJECT) continue;
+        TRY(spend(w, 1 + count_of(module->object.state)));
         PtRow *row = &w->out->row[w->out->n_row++];
         TRY(read_row(w, module, row));
+        if (!str_eq(row->class_name, "SPPF")) continue;
         cv1 = pickle_get(pickle_attr(module, "_modules"), "cv1");
         act = pickle_get(pickle_attr(cv1, "_modules"), "act");
-        if (str_eq(row->class_name, "SPPF") && pickle_is(act, PICKLE_OBJECT))
-            w->out->sppf_act = last_part(act->object.path);
+        if (pickle_is(act, PICKLE_OBJECT)) w->out->sppf_act = last_part(act->object.path);
     }
     return DYN_OK;
 }
