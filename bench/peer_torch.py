@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """peer_torch - YOLOv8 in plain PyTorch, the peer for the training step. Prints one line of JSON.
 
-usage: peer_torch.py [--work train|infer] [--precision f32|bf16] [--layout nhwc|nchw] [--scale n] [--nc 80] [--compile]
+usage: peer_torch.py [--work train|infer] [--precision f32|bf16] [--layout nhwc|nchw] [--scale n] [--nc 80]
                      [--threads 2] [--batch 8] [--imgsz 640] [--iters 10] [--warmup 3]
 A training step is forward, a sum of squares over the head's maps, backward; no optimiser, so that it times the network and
 nothing else. bf16 is autocast. Inference folds BatchNorm and decodes the boxes. Names are those of the released checkpoints."""
@@ -137,7 +137,6 @@ def main():
     p.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     p.add_argument("--layout", choices=("nhwc", "nchw"), default="nhwc")
     p.add_argument("--scale", choices=SCALES, default="n")
-    p.add_argument("--compile", action="store_true")
     for name, default in ("nc", 80), ("threads", 2), ("batch", 8), ("imgsz", 640), ("iters", 10), ("warmup", 3):
         p.add_argument("--" + name, type=int, default=default)
     a = p.parse_args()
@@ -151,12 +150,11 @@ def main():
                 m.fold()
     net = net.to(memory_format=form)
     parameters = sum(v.numel() for v in net.parameters())
-    run = torch.compile(net) if a.compile else net
     x = torch.rand(a.batch, 3, a.imgsz, a.imgsz).to(memory_format=form)
 
     def step():
         with torch.autocast("cpu", torch.bfloat16, enabled=a.precision == "bf16"):
-            y = run(x)
+            y = net(x)
         if a.work == "train":
             for v in net.parameters():
                 v.grad = None
@@ -169,7 +167,7 @@ def main():
             step()
             ms.append((time.perf_counter() - t) * 1e3)
     ms = ms[a.warmup:]
-    print(json.dumps({"peer": f"torch {torch.__version__} {a.layout}" + (" compiled" if a.compile else ""), "work": a.work,
+    print(json.dumps({"peer": f"torch {torch.__version__} {a.layout}", "work": a.work,
                       "precision": a.precision, "model": f"yolov8{a.scale}", "parameters": parameters, "threads": a.threads,
                       "batch": a.batch, "imgsz": a.imgsz, "iters": a.iters, "median_ms": statistics.median(ms),
                       "min_ms": min(ms), "ms_per_image": statistics.median(ms) / a.batch}))
