@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * encode - JPEG and PNG files, written whole or not at all. Baseline JPEG with optimal DCT, no metadata. */
+ * encode - JPEG and PNG files, written whole or not at all. Baseline JPEG with the standard tables, no metadata. */
 #include "image/image.h"
 
 #include <errno.h>

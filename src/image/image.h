@@ -42,11 +42,13 @@ typedef struct ImageInfo {
 } ImageInfo;
 
 /* bytes[n] -> a new picture, which the caller frees. The format is recognised by content. EXIF orientation is applied,
- * grey becomes three equal channels, 16 bits are cut to their upper 8, alpha is dropped (not blended), CMYK converted.
+ * grey becomes three equal channels, 16 bits are cut to their upper 8, alpha is dropped (not blended; TIFF: see there),
+ * CMYK converted.
  * Of an animation the first frame. name is for messages only. Fails with DYN_FORMAT for broken or truncated data and
  * for sizes beyond the limits, DYN_UNSUPPORTED for unknown formats and variants, DYN_NOMEM. */
 Status image_decode(const void *bytes, size_t n, const char *name, Image *out, Error *err);
-/* The same, but of a truncated JPEG or PNG returns what is there (the rest grey or black), as cv2.imread does. */
+/* The same, but of a truncated JPEG or PNG returns what is there: a JPEG's rest is grey, as cv2.imread gives it, a
+ * PNG's black. */
 Status image_decode_tolerant(const void *bytes, size_t n, const char *name, Image *out, Error *err);
 Status image_read(const char *path, Image *out, Error *err); /* image_decode of a file; DYN_IO when it can't be read */
 

@@ -138,10 +138,11 @@ static void edge_pixels(const Image *src, const AffineRow *r, Span s, uint8_t bo
 
 static void inside_pixels(const Image *src, const AffineRow *r, Span s, uint8_t *d)
 {
-    const int32_t x0 = (int32_t)r->x0, y0 = (int32_t)r->y0; /* inside, hence small */
+    const uint32_t x0 = (uint32_t)r->x0, y0 = (uint32_t)r->y0; /* either may be huge, the sums are inside */
     const ptrdiff_t stride = src->stride_bytes;
     for (int i = s.from; i < s.to; i++) {
-        int32_t x = (x0 + r->dx[i]) >> FRACTION_BITS, y = (y0 + r->dy[i]) >> FRACTION_BITS;
+        int32_t x = (int32_t)(x0 + (uint32_t)r->dx[i]) >> FRACTION_BITS;
+        int32_t y = (int32_t)(y0 + (uint32_t)r->dy[i]) >> FRACTION_BITS;
         const uint8_t *p = src->data + (y >> FRACTION_BITS) * stride + 3 * (ptrdiff_t)(x >> FRACTION_BITS);
         uint32_t v = sample_inside(p, stride, x & (FRACTION - 1), y & (FRACTION - 1));
         memcpy(d + 3 * (ptrdiff_t)i, &v, i + 1 < s.to ? 4 : 3); /* the fourth byte is overwritten by the next pixel */

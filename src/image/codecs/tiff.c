@@ -2,7 +2,8 @@
  *
  * tiff - the first directory, through libtiff's RGBA interface, which knows every photometric and compression that the
  * library does with 1 to 16 integer bits (16 are rounded to 8 by it, unassociated alpha is multiplied in, both as
- * OpenCV's colour mode has it for 8 bits). Floating-point samples are refused. Orientation as the tag says. */
+ * OpenCV's colour mode has it). Floating-point samples are refused, except LogLuv, whose tones the library maps.
+ * Orientation as the tag says. */
 #include "image/codec.h"
 
 #include <string.h>
