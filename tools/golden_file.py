@@ -2,6 +2,7 @@
 """golden_file - what the golden scripts share: the case notation, reproducible numbers, the safetensors container.
 
 A case is one line, `x[2,6,3,3] w[4,6,1,1] stride=1 pad=0`: named inputs with their logical NCHW shapes, then attributes.
+Marks behind an input (`x[1,3,4,4]:u8`, see tests/ops_case.h) are for the reader of the file.
 A fixture holds for case i the tensors `i.NAME`, row-major in that logical order, and the metadata entry `i` = the line."""
 import json
 import re
@@ -17,12 +18,12 @@ def parse(line):
     """-> ({input: shape}, {attribute: int, float, list of ints, or text})"""
     shapes, attrs = {}, {}
     for word in line.split():
-        tensor = re.fullmatch(r"(\w+)\[([\d,]*)\]", word)
+        tensor = re.fullmatch(r"(\w+)\[([\d,]*)\](:\w+)*", word)
         if tensor:
             shapes[tensor[1]] = [int(d) for d in tensor[2].split(",") if d]
             continue
-        name, value = word.split("=")
-        if "," in value:
+        name, value = word.split("=", 1)
+        if re.fullmatch(r"-?\d+(,-?\d+)+", value):
             attrs[name] = [int(v) for v in value.split(",")]
         elif re.fullmatch(r"-?\d+", value):
             attrs[name] = int(value)

@@ -7,7 +7,9 @@ usage: golden_ops.py OUT_DIR [OP...]       e.g. python3 tools/golden_ops.py test
 Writes OUT_DIR/ops_OP.safetensors for each operator, and loss.safetensors (golden_loss.py). Per case i of an operator: the
 inputs (F32, exact) under their names in the case line, the output `i.y` (F64), an upstream gradient `i.dy` (F32), and
 `i.dNAME` (F64) for each input that has a gradient. Inputs are in the order in which the operator takes them. Where an operator
-returns more than y, the further outputs are named in its function below. The same command gives the same bytes."""
+returns more than y, the further outputs have the operator's own names for them; `i.NAME_out` is an input that it updates;
+several outputs of one kind are y0, y1, ... with dy0, dy1, ... The same command gives the same bytes."""
+import re
 import sys
 
 import torch
@@ -16,7 +18,10 @@ import torch.nn.functional as F
 import golden_file as gf
 import golden_loss
 
+ACTS = {"none": lambda x: x, "silu": F.silu, "relu": F.relu, "sigmoid": torch.sigmoid, "leaky_relu": F.leaky_relu,
+        "hardswish": F.hardswish, "gelu": F.gelu, "tanh": torch.tanh, "mish": F.mish}
 OPS = {}     # name -> (function of (inputs in order, attributes), case lines)
+CONSTANT = {"yolo_decode", "image"}  # operators that nothing flows back through
 DRAW = {}    # (op, input) -> how to draw it, where a normal distribution will not do
 
 
@@ -42,31 +47,42 @@ def op(name, *cases):
     "x[1,3,4,4] w[4,3,3,3] stride=1 pad=0 dilation=1 groups=1",
     "x[1,17,1,1] w[19,17,1,1] b[19] stride=1 pad=0 dilation=1 groups=1",
     "x[2,6,5,5] w[4,6,1,1] stride=2 pad=0 dilation=1 groups=1",
-    "x[1,2,3,13] w[3,2,3,3] stride=3 pad=1 dilation=1 groups=1")
+    "x[1,2,3,13] w[3,2,3,3] stride=3 pad=1 dilation=1 groups=1",
+    "x[2,3,8,8] w[5,3,1,5] pad=0 pad_w=2",
+    "x[2,3,8,8] w[5,3,3,3] b[5] res[2,5,8,8] pad=1 act=silu")
 def conv2d(t, a):
-    return F.conv2d(*t, stride=a["stride"], padding=a["pad"], dilation=a["dilation"], groups=a["groups"])
+    pad = a["pad"], a.get("pad_w", a["pad"])
+    y = F.conv2d(*t[:3], stride=a.get("stride", 1), padding=pad, dilation=a.get("dilation", 1), groups=a.get("groups", 1))
+    return ACTS[a.get("act", "none")](y) + (t[3] if len(t) > 3 else 0)
+
+
+NORM = "x[{0}] gamma[{1}] beta[{1}] mean[{1}] var[{1}]"
 
 
 @op("batchnorm",
-    "x[2,4,3,5] gamma[4] beta[4] running_mean[4] running_var[4] train=1 eps=0.001 momentum=0.03",
-    "x[1,3,3,3] gamma[3] beta[3] running_mean[3] running_var[3] train=1 eps=0.001 momentum=0.03",
-    "x[3,17,2,2] gamma[17] beta[17] running_mean[17] running_var[17] train=1 eps=0.001 momentum=0.03",
-    "x[5,2,1,1] gamma[2] beta[2] running_mean[2] running_var[2] train=1 eps=0.00001 momentum=0.1",
-    "x[2,4,3,5] gamma[4] beta[4] running_mean[4] running_var[4] train=0 eps=0.001 momentum=0.03",
-    "x[1,17,3,3] gamma[17] beta[17] running_mean[17] running_var[17] train=0 eps=0.001 momentum=0.03")
+    NORM.format("2,4,3,5", 4) + " train=1",
+    NORM.format("1,3,3,3", 3) + " train=1 eps=0.001 momentum=0.03",
+    NORM.format("3,17,2,2", 17) + " train=1",
+    NORM.format("5,2,1,1", 2) + " train=1 eps=0.00001 momentum=0.1",
+    NORM.format("2,4,3,5", 4) + " train=0",
+    NORM.format("1,17,3,3", 17) + " train=0",
+    NORM.format("5,3", 3) + " train=1",
+    NORM.format("1,3,1,1", 3) + " train=1 act=silu",
+    *(NORM.format("3,2,2,3", 2) + f" train=1 act={act}" for act in ACTS),
+    NORM.format("3,2,2,3", 2) + " train=0 act=silu")
 def batchnorm(t, a):
-    """Further outputs: the batch's `mean` and biased `var`, and the running statistics after the step (unbiased variance),
-    `running_mean_out` and `running_var_out`; train=0 uses the running statistics and changes nothing."""
+    """One value a channel: as with train=0 (PyTorch refuses)."""
     x, gamma, beta, mean, var = t
-    mean, var = mean.detach().clone(), var.detach().clone()
-    y = F.batch_norm(x, mean, var, gamma, beta, bool(a["train"]), a["momentum"], a["eps"])
-    if not a["train"]:
-        return y
-    return {"y": y, "mean": x.mean((0, 2, 3)), "var": x.var((0, 2, 3), unbiased=False), "running_mean_out": mean,
-            "running_var_out": var}
+    axes = [d for d in range(x.dim()) if d != 1]
+    train = bool(a["train"]) and x[:, 0].numel() > 1
+    mean, var, eps = mean.detach().clone(), var.detach().clone(), a.get("eps", 1e-3)
+    y = F.batch_norm(x, mean, var, gamma, beta, train, a.get("momentum", 0.03), eps)
+    used = (x.mean(axes), x.var(axes, unbiased=False)) if train else (mean, var)
+    return {"y": ACTS[a.get("act", "none")](y), "save_mean": used[0], "save_rstd": 1 / torch.sqrt(used[1] + eps),
+            "mean_out": mean, "var_out": var}
 
 
-DRAW["batchnorm", "running_var"] = lambda key, s: gf.uniform(key, s, 0.2, 2)
+DRAW["batchnorm", "var"] = lambda key, s: gf.uniform(key, s, 0.2, 2)
 DRAW["batchnorm", "x"] = lambda key, s: gf.normal(key, s, 2) + 3  # a mean far from zero shows a careless variance
 
 UNARY = ("x[2,3,4,5]", "x[1,17,3,1]", "x[7]")
@@ -80,7 +96,7 @@ op("gelu", *UNARY)(lambda t, a: F.gelu(t[0]))
 op("exp", *UNARY)(lambda t, a: torch.exp(t[0]))
 op("log", *UNARY)(lambda t, a: torch.log(t[0]))
 op("sqrt", *UNARY)(lambda t, a: torch.sqrt(t[0]))
-op("scale", *(c + " by=0.375" for c in UNARY))(lambda t, a: t[0] * a["by"])
+op("scale", *(c + " a=0.375 b=-2" for c in UNARY))(lambda t, a: t[0] * a["a"] + a["b"])
 for name in "relu", "leaky_relu", "silu", "sigmoid", "tanh", "hardswish", "gelu":
     DRAW[name, "x"] = lambda key, s: gf.normal(key, s, 3)  # both tails
 for name in "log", "sqrt":
@@ -101,6 +117,7 @@ def maxpool2d(t, a):
     return F.max_pool2d(t[0], a["k"], a["stride"], a["pad"])
 
 
+DRAW["maxpool2d", "x"] = lambda key, s: gf.normal(key, s, 1.5).round()  # many equal maxima: the first one counts
 op("gap", "x[2,5,3,7]", "x[1,17,1,1]", "x[3,4,8,8]")(lambda t, a: t[0].mean((2, 3), keepdim=True))
 op("upsample_nearest", "x[2,3,3,5] scale=2", "x[1,17,1,1] scale=2", "x[3,2,2,3] scale=3")(
     lambda t, a: F.interpolate(t[0], scale_factor=a["scale"], mode="nearest"))
@@ -118,19 +135,42 @@ def pad(t, a):
     return F.pad(t[0], [0, 0] * rest + [a["lo"], a["hi"]])
 
 
-op("reshape", "x[2,6,2,3] shape=2,6,6", "x[2,6,2,3] shape=2,2,3,6", "x[1,12,1,1] shape=1,3,4,1", "x[2,3,4] shape=24")(
-    lambda t, a: t[0].reshape(a["shape"]))
+@op("split", "x[2,6,3,3] n_out=2 dim=1", "x[1,6,2,5] n_out=3 dim=1", "x[4,2,3] n_out=4 dim=0")
+def split(t, a):
+    return list(torch.chunk(t[0], a["n_out"], a["dim"]))
+
+
+@op("reshape", "x[2,6,2,3] shape=2,6,6", "x[2,6,2,3] shape=2,2,3,6", "x[1,12,1,1] shape=1,3,4,1", "x[2,3,4] shape=24",
+    "x[3,6,2,5] shape==0,=1,=2*3", "x[2,12,3,1] shape==0,4,-1", "x[2,8,3,2] shape==0,=2*3,2,4")
+def reshape(t, a):
+    """=k is input dimension k, =a*b a product of them."""
+    items = a["shape"] if isinstance(a["shape"], list) else str(a["shape"]).split(",")
+    sizes = [torch.Size(t[0].shape[int(k)] for k in str(i)[1:].split("*")).numel() if str(i)[0] == "=" else int(i)
+             for i in items]
+    return t[0].reshape(sizes)
+
+
 op("transpose", "x[2,3,4,5] perm=0,2,3,1", "x[2,3,4,5] perm=0,1,3,2", "x[2,3,4] perm=1,0,2", "x[2,3,2,2] perm=3,2,1,0",
    "x[4,5] perm=1,0")(lambda t, a: t[0].permute(a["perm"]))
 op("softmax", "x[2,5,3,4] dim=1", "x[1,16,2,3] dim=1", "x[2,3,4,7] dim=3", "x[3,4] dim=1", "x[2,3,4,2] dim=2")(
     lambda t, a: torch.softmax(t[0], a["dim"]))
 DRAW["softmax", "x"] = lambda key, s: gf.normal(key, s, 4)
-op("matmul", "a[3,4] b[4,5]", "a[2,3,4] b[2,4,5]", "a[2,2,3,7] b[2,2,7,4]", "a[2,3,4] b[1,4,5]", "a[1,1,17] b[1,17,1]")(
-    lambda t, a: t[0] @ t[1])
+
+
+@op("matmul", "a[3,4] b[4,5]", "a[2,3,4] b[2,4,5]", "a[2,2,3,7] b[2,2,7,4]", "a[2,3,4] b[1,4,5]", "a[1,1,17] b[1,17,1]",
+    "a[3,4] b[5,4] tb=1", "a[2,4,3] b[2,4,5] ta=1", "a[2,4,3] b[1,5,4] ta=1 tb=1")
+def matmul(t, a):
+    return (t[0].mT if a.get("ta") else t[0]) @ (t[1].mT if a.get("tb") else t[1])
+
+
+op("sum_to", "x[2,3,4,5] like[1,3,1,1]", "x[2,3,1] like[2,3,1]", "x[3,7] like[1,1]")(
+    lambda t, a: t[0].sum_to_size(t[1].shape))
+op("image", "x[1,3,5,4]:u8", "x[2,1,3,3]:u8 scale=0.5")(lambda t, a: t[0] * a.get("scale", 1 / 255))
+DRAW["image", "x"] = lambda key, s: gf.uniform(key, s, 0, 256).astype("uint8")
 REDUCE = ("x[2,3,4,5] dims=2,3 keep=1", "x[2,3,4,5] dims=1 keep=1", "x[2,3,4,5] dims=0,2,3 keep=0", "x[3,4,5] dims=0 keep=0",
           "x[2,3,4] dims=0,1,2 keep=0")
-op("reduce_sum", *REDUCE)(lambda t, a: t[0].sum(as_list(a["dims"]), keepdim=bool(a["keep"])))
-op("reduce_mean", *REDUCE)(lambda t, a: t[0].mean(as_list(a["dims"]), keepdim=bool(a["keep"])))
+op("reduce_sum", *REDUCE)(lambda t, a: torch.atleast_1d(t[0].sum(as_list(a["dims"]), keepdim=bool(a["keep"]))))
+op("reduce_mean", *REDUCE)(lambda t, a: torch.atleast_1d(t[0].mean(as_list(a["dims"]), keepdim=bool(a["keep"]))))
 op("pixel_shuffle", "x[2,8,3,2] scale=2", "x[1,9,2,3] scale=3", "x[1,4,1,1] scale=2")(
     lambda t, a: F.pixel_shuffle(t[0], a["scale"]))
 
@@ -139,13 +179,14 @@ op("pixel_shuffle", "x[2,8,3,2] scale=2", "x[1,9,2,3] scale=3", "x[1,4,1,1] scal
     "box0[2,64,4,4] box1[2,64,2,2] box2[2,64,1,1] cls0[2,3,4,4] cls1[2,3,2,2] cls2[2,3,1,1] strides=8,16,32 reg_max=16",
     "box0[1,64,3,5] box1[1,64,2,3] box2[1,64,1,2] cls0[1,1,3,5] cls1[1,1,2,3] cls2[1,1,1,2] strides=8,16,32 reg_max=16")
 def yolo_decode(t, a):
-    """y [N, 4+nc, A]: cx, cy, w, h in input pixels, then class probabilities."""
+    """y [N, A, 4+nc]: cx, cy, w, h in input pixels, then class probabilities, of which score [N, A] is the maximum."""
     n = len(a["strides"])
     grid, stride = golden_loss.anchors([m.shape[2:] for m in t[:n]], a["strides"])
     ltrb = golden_loss.distances(golden_loss.flatten(t[:n]), a["reg_max"])
     lo, hi = grid - ltrb[..., :2], grid + ltrb[..., 2:]
     box = torch.cat([(lo + hi) / 2, hi - lo], 2) * stride
-    return torch.cat([box, torch.sigmoid(golden_loss.flatten(t[n:]))], 2).transpose(1, 2)
+    cls = torch.sigmoid(golden_loss.flatten(t[n:]))
+    return {"y": torch.cat([box, cls], 2), "score": cls.amax(2)}
 
 
 for level in range(3):
@@ -167,13 +208,15 @@ def run(name):
         leaves = []
         for k, shape in shapes.items():
             value = DRAW.get((name, k), gf.normal)(f"{name} {i} {k}", shape)
-            tensors[f"{i}.{k}"] = value.astype("float32")
+            tensors[f"{i}.{k}"] = value if value.dtype == "uint8" else value.astype("float32")
             leaves.append(torch.tensor(tensors[f"{i}.{k}"], dtype=torch.float64, requires_grad=True))
         out = fn(leaves, attrs)
-        out = out if isinstance(out, dict) else {"y": out}
-        dy = gf.normal(f"{name} {i} dy", tuple(out["y"].shape))
-        out["y"].backward(torch.tensor(dy, dtype=torch.float64))
-        tensors[f"{i}.dy"] = dy
+        out = {f"y{k}": v for k, v in enumerate(out)} if isinstance(out, list) else out if isinstance(out, dict) else {"y": out}
+        for k in [k for k in out if re.fullmatch(r"y\d*", k)]:
+            dy = gf.normal(f"{name} {i} d{k}", tuple(out[k].shape))
+            tensors[f"{i}.d{k}"] = dy
+            if name not in CONSTANT:
+                out[k].backward(torch.tensor(dy, dtype=torch.float64), retain_graph=True)
         tensors.update({f"{i}.{k}": v.detach().numpy() for k, v in out.items()})
         tensors.update({f"{i}.d{k}": x.grad.numpy() for k, x in zip(shapes, leaves) if x.grad is not None})
     return tensors, meta
