@@ -4,6 +4,8 @@
  * test_ops_golden.c; here gradients meet central differences, and every dtype and every in-place run meets F64. */
 #include "ops_case.h"
 
+#include "passes/passes.h"
+
 #include <math.h>
 
 typedef void CaseTest(const OpCase *c, Arena *a);
@@ -258,11 +260,101 @@ static void in_place(void **state)
     each_case(check_in_place);
 }
 
+/* ---- sizes are unbound until a program is compiled ----------------------------------------------------------------
+ */
+
+/* Built and differentiated for one image of 640 x 640, where a leading 1 may be a batch or a repeated dimension; run
+ * for three images of 4 x 7. loss = mean over everything of (x + b), so each of the five b has the gradient 1/5. */
+static void unbound_sizes(void **state)
+{
+    Error err;
+    OpRun r = { .a = arena_new() };
+    Graph *g;
+    assert_ok(graph_new(&g, &err));
+    Value x = graph_input(g, "x", (Type) { .dtype = F32, .shape = SHAPE(DIM_BATCH, 5, DIM_HEIGHT, DIM_WIDTH) });
+    Value b = graph_input(g, "b", (Type) { .dtype = F32, .shape = SHAPE(1, 5, 1, 1) });
+    Value y = EMIT(g, reshape, INS(EMIT(g, add, INS(x, b), NO_ATTRS)), ATTRS(A_TEXT("shape", "=0,=1,=2*3")));
+    Value loss_value = EMIT(g, reduce_mean, INS(y), ATTRS(A_TEXT("dims", "0,1,2"), A_INT("keep", 0)));
+    graph_output(g, "loss", loss_value);
+    assert_ok(pass_autodiff_inputs(g, "loss", &r.g, &err));
+    assert_ok(graph_bind(r.g, &(Binding) { 3, 4, 7, 1, F32 }, r.a, &r.types, &err));
+    r.t = ARENA_ARRAY(r.a, Tensor, graph_n_values(r.g) + 1);
+    for (int v = 1; v <= graph_n_values(r.g); v++)
+        r.t[v] = tensor_view(arena_alloc(r.a, type_bytes(&r.types[v])), &r.types[v]);
+    for (int i = 0; i < graph_n_nodes(r.g); i++)
+        if (graph_node(r.g, i)->kind == NODE_CONST) tensor_set(&r.t[graph_node(r.g, i)->out.id], 0, 1);
+    case_run(&r, false);
+    const Tensor *dx = &r.t[graph_find_output(r.g, "grad:x").id], *db = &r.t[graph_find_output(r.g, "grad:b").id];
+    assert_int_equal(tensor_count(dx), 3 * 5 * 4 * 7);
+    assert_int_equal(tensor_count(db), 5);
+    for (int c = 0; c < 5; c++)
+        assert_float_equal(tensor_get(db, c), 0.2, 1e-6);
+    assert_float_equal(tensor_get(dx, 419), 1. / 420, 1e-8);
+    graph_free(&g);
+    graph_free(&r.g);
+    arena_free(&r.a);
+}
+
+/* ---- what infer refuses --------------------------------------------------------------------------------------------
+ */
+
+static void refusals(void **state)
+{
+    static const struct {
+        const char *op, *line, *words;
+    } bad[] = {
+        { "add", "a[2,3] b[2,4]", "do not fit" },
+        { "add", "a[2,3] b[3]", "do not fit" },
+        { "matmul", "a[2,3] b[4,5]", "do not fit" },
+        { "matmul", "a[3] b[3]", "do not fit" },
+        { "batchnorm", "x[1,3,2,2] gamma[3] beta[3] mean[3] var[4]", "3 channels" },
+        { "batchnorm", "x[1,3,2,2] gamma[3] beta[3] mean[3] var[3] act=swish", "swish" },
+        { "maxpool2d", "x[1,3,4,4] k=3 pad=2", "pad" },
+        { "maxpool2d", "x[1,3,2,2] k=5", "too small" },
+        { "upsample_nearest", "x[1,3,2,2] scale=0", "scale" },
+        { "upsample_nearest", "x[3,2,2]", "N,C,H,W" },
+        { "softmax", "x[2,3] dim=2", "dimension 2" },
+        { "reduce_sum", "x[2,3] dims=0,0", "dims" },
+        { "reduce_sum", "x[2,3] dims=2", "dims" },
+        { "reduce_mean", "x[2,3] dims=0,,1", "dims" },
+        { "reshape", "x[2,3] shape==0,=2", "does not read" },
+        { "reshape", "x[2,3] shape=-1,-1", "two dimensions open" },
+        { "reshape", "x[2,3] shape=4,-1", "does not fit" },
+        { "reshape", "x[2,3] shape=9223372036854775807,4", "too large" },
+        { "reshape", "x[2,3] shape==0*", "does not read" },
+        { "transpose", "x[2,3] perm=0,0", "permutation" },
+        { "transpose", "x[2,3] perm=0,1,2", "permutation" },
+        { "pixel_shuffle", "x[1,6,2,2]", "multiple" },
+        { "image", "x[1,3,2,2]", "bytes" },
+        { "yolo_decode", "b[1,64,2,2] c[1,3,2,3] strides=8", "differ" },
+        { "yolo_decode", "b[1,64,2,2] c[1,3,2,2] strides=8,16", "each of" },
+        { "yolo_decode", "b[1,60,2,2] c[1,3,2,2] strides=8", "reg_max" },
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        Arena *a = arena_new();
+        OpCase c;
+        Graph *g;
+        Value in[CASE_MAX];
+        Error err = { 0 };
+        const char *text = bad[i].line;
+        assert_true(case_next(ops_find(bad[i].op), &text, a, &c));
+        assert_ok(graph_new(&g, &err));
+        for (int k = 0; k < c.n_in; k++)
+            in[k] = graph_input(g, c.name[k], (Type) { .dtype = F32, .shape = c.shape[k] });
+        assert_false(value_ok(graph_emit(g, c.op, in, c.n_in, c.attr, c.n_attr)));
+        assert_int_equal(graph_status(g, &err), DYN_SHAPE);
+        if (!strstr(err.text, bad[i].words)) fail_msg("%s: '%s' does not say '%s'", c.line, err.text, bad[i].words);
+        graph_free(&g);
+        arena_free(&a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(complete),         cmocka_unit_test(costs),    cmocka_unit_test(gradients),
         cmocka_unit_test(single_precision), cmocka_unit_test(bfloat16), cmocka_unit_test(in_place),
+        cmocka_unit_test(unbound_sizes),    cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
