@@ -37,6 +37,13 @@ static inline const char *shared_dir(const char *below)
     fclose(f);
     return path;
 }
+/* Read by the leak sanitizer. fontconfig and cairo keep the fonts they found until the process ends. */
+DYN_API const char *__lsan_default_suppressions(void); /* exported, or the sanitizer does not find it */
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libfontconfig\nleak:libcairo\n";
+}
+
 #define skip_without(what) (printf("skip: %s is not here\n", what), skip())
 
 #endif
