@@ -369,7 +369,9 @@ static int draw_fontless(const char *path)
     Image im;
     if (image_new(&im, 200, 150, &err) != DYN_OK) return 1;
     image_fill(&im, 60);
-    return report_draw(&im, &d, 1, &opt, &err) != DYN_OK || image_write_png(path, &im, &err) != DYN_OK;
+    bool ok = report_draw(&im, &d, 1, &opt, &err) == DYN_OK && image_write_png(path, &im, &err) == DYN_OK;
+    image_free(&im);
+    return !ok;
 }
 
 int main(void)
