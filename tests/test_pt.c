@@ -116,6 +116,10 @@ static void other_files(void **state)
         { "pt_nothing.pt", "without a model", DYN_FORMAT },
         { "yaml_written.yaml", "not a PyTorch", DYN_FORMAT },
         { "absent.pt", "absent.pt", DYN_IO },
+        { "pt_big_endian.pt", "big-endian", DYN_UNSUPPORTED },
+        { "pt_wrong_size.pt", "'data/0' has 4 bytes, its 24 elements need 96", DYN_FORMAT },
+        { "pt_bomb.pt", "claims 16777216 bytes", DYN_FORMAT },
+        { "pt_endless.pt", "more than 1000000 entries", DYN_FORMAT },
     };
     PtFile f;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -221,6 +225,8 @@ static void opcodes(void **state)
     assert_string_equal(v->list.item[8]->text.s, "hi");
     assert_int_equal(v->list.item[9]->kind, PICKLE_BYTES);
     assert_ptr_equal(v->list.item[11], v); /* a list that holds itself */
+    assert_ok(PARSE(").", &v));            /* no items from an empty stack */
+    assert_true(v->kind == PICKLE_TUPLE && v->list.n == 0);
     assert_ok(PARSE("\x8f(K\x01K\x02\x90.", &v));
     assert_true(v->kind == PICKLE_SET && v->list.n == 2);
     assert_ok(PARSE("\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R}X\x01\x00\x00\x00"

@@ -111,7 +111,7 @@ static void refusals(void **state)
     assert_fails(parse("a: 1\nb: 2\na: 3\n", &y), DYN_FORMAT, "t.yaml:3:1: key 'a' is there twice (first in line 1)");
     assert_fails(parse("{0x1: a, 1: b}", &y), DYN_FORMAT, "twice");
     assert_fails(parse("a: [1, 2\nb: 3", &y), DYN_FORMAT, "t.yaml:2:");
-    assert_fails(parse("a:\n\t- b", &y), DYN_FORMAT, "t.yaml:2:1");
+    assert_fails(parse("a:\n\t- b", &y), DYN_FORMAT, "t.yaml:2:1: a character that cannot begin anything here (a tab?");
     assert_fails(parse("a: *x", &y), DYN_FORMAT, "t.yaml:1:4: alias '*x'");
     assert_fails(parse("&x [*x]", &y), DYN_FORMAT, "alias");
     assert_fails(parse("a: 1\n---\nb: 2", &y), DYN_FORMAT, "second document");

@@ -10,6 +10,7 @@ Classes that a checkpoint names are replaced by empty torch.nn.Module subclasses
 state_dict and no detector package is needed.
 """
 import json
+import os
 import pickletools
 import struct
 import sys
@@ -137,10 +138,24 @@ def detector(root="ultralytics.nn.tasks.DetectionModel", act=None, fused=False):
     return m
 
 
-def repack(path, out, method):
+def repack(path, out, method, change=()):
+    """The same entries packed anew, some with other contents, some new."""
     with zipfile.ZipFile(path) as a, zipfile.ZipFile(out, "w", method) as b:
-        for name in a.namelist():
-            b.writestr(zipfile.ZipInfo(name), a.read(name), method)
+        entries = {name: a.read(name) for name in a.namelist()}
+        root = a.namelist()[0].split("/")[0]
+        entries.update({f"{root}/{name}": data for name, data in dict(change).items()})
+        for name, data in entries.items():
+            b.writestr(zipfile.ZipInfo(name), data, method)
+
+
+def endless():
+    """Thirty modules, each twice the child of the next: a billion in the tree, thirty in the file."""
+    m = fake_class("ultralytics.nn.modules.block.Bottleneck")()
+    for _ in range(30):
+        outer = type(m)()
+        outer.a = outer.b = m
+        m = outer
+    return m
 
 
 def table(path, out):
@@ -171,6 +186,12 @@ def make(weights):
     torch.save({"model": detector("ultralytics.nn.tasks.SegmentationModel")}, OUT + "pt_segment.pt")
     torch.save({"model": detector("models.yolo.DetectionModel")}, OUT + "pt_yolov5.pt")
     torch.save({"epoch": 1, "loss": 0.5}, OUT + "pt_nothing.pt")
+    repack(OUT + "pt_state.pt", OUT + "pt_big_endian.pt", zipfile.ZIP_STORED, {"byteorder": b"big"})
+    repack(OUT + "pt_state.pt", OUT + "pt_wrong_size.pt", zipfile.ZIP_STORED, {"data/0": b"1234"})
+    torch.save({"zeros": torch.zeros(4 << 20)}, OUT + "pt_bomb.pt")
+    repack(OUT + "pt_bomb.pt", OUT + "pt_bomb.pt.tmp", zipfile.ZIP_DEFLATED)
+    os.replace(OUT + "pt_bomb.pt.tmp", OUT + "pt_bomb.pt")
+    torch.save({"model": endless()}, OUT + "pt_endless.pt")
     for letter in "ns" if weights else "":
         table(f"{weights}/yolov8{letter}.pt", OUT + f"pt_yolov8{letter}.txt")
 

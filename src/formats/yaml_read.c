@@ -41,6 +41,10 @@ static Status next(Reader *r)
     if (r->parser.error == YAML_READER_ERROR)
         return fail(r->err, DYN_FORMAT, "%s: %s at byte %zu (is it a text file in UTF-8?)", r->name, problem,
                     r->parser.problem_offset);
+    if (str_eq(problem, "found character that cannot start any token"))
+        return fail_at(r, r->parser.problem_mark,
+                       "a character that cannot begin anything here (a tab? indent with spaces; texts "
+                       "that begin with % @ or ` need quotes)");
     if (r->parser.context)
         return fail(r->err, DYN_FORMAT, "%s:%zu:%zu: %s, %s", r->name, r->parser.problem_mark.line + 1,
                     r->parser.problem_mark.column + 1, r->parser.context, problem);
