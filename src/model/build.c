@@ -140,10 +140,15 @@ static Status finish_head(Model *m, Builder *b, Error *err)
     graph_pop(b->g, outer);
     graph_output(b->g, "y", y);
     graph_output(b->g, "score", value_at(y, 1));
+    ModelRow *last = &m->row[m->n_row - 1]; /* the decoding belongs to the head's row */
+    last->last_node = graph_n_nodes(b->g);
+    last->out = y;
+    TRY(graph_status(b->g, err));
+    last->shape = value_type(b->g, y)->shape;
     m->n_level = h->n_level;
     m->reg_max = h->reg_max;
     m->nc = h->nc;
-    return graph_status(b->g, err);
+    return DYN_OK;
 }
 
 Status model_build_graph(Model *m, const Description *d, const ModelOptions *o, Error *err)
@@ -166,6 +171,7 @@ Status model_build_graph(Model *m, const Description *d, const ModelOptions *o, 
         return row_fail_in(&d->row[d->n_row - 1], d->n_row - 1, err);
     }
     m->n_leaf = b.n_leaf;
+    m->compat.depthwise_cls = b.depthwise_cls;
     m->ch = d->ch;
     m->scale = d->scale;
     return finish_head(m, &b, err);

@@ -119,11 +119,23 @@ static const char *behind_place(const char *text, const char *file)
     return *text == ' ' ? text + 1 : NULL;
 }
 
+/* Takes the graph's own mention of the row out of its message: the place is put in front. */
+static void cut(char *text, const char *mention)
+{
+    char *at = strstr(text, mention);
+    if (at) memmove(at, at + strlen(mention), strlen(at + strlen(mention)) + 1);
+}
+
 Status row_fail_in(const RowSpec *r, int index, Error *err)
 {
     const char *module = r->def ? r->def->name : NULL, *file = r->at->file, *rest = behind_place(err->text, file);
     char text[sizeof err->text], place[sizeof err->text] = "";
     snprintf(text, sizeof text, "%s", rest ? rest : err->text);
+    snprintf(place, sizeof place, "%s:%d (row %d): ", file, r->at->line, index);
+    cut(text, place);
+    snprintf(place, sizeof place, " (%s:%d, row %d)", file, r->at->line, index);
+    cut(text, place);
+    *place = 0;
     if (rest)
         snprintf(place, sizeof place, "%.*s", (int)(rest - err->text), err->text);
     else if (r->at->line)

@@ -58,6 +58,7 @@ static bool put(Arena *a, Yaml *map, const char *key, Yaml *value)
 static Status complete_yaml(Model *m, Yaml *tree, Error *err)
 {
     bool ok = put(m->a, tree, "nc", yaml_int(m->a, m->nc)) && put(m->a, tree, "ch", yaml_int(m->a, m->ch));
+    if (!yaml_get(tree, "yaml_file")) ok = ok && put(m->a, tree, "yaml_file", yaml_string(m->a, path_name(m->file)));
     if (*m->scale) ok = ok && put(m->a, tree, "scale", yaml_string(m->a, m->scale));
     m->yaml = tree;
     return ok ? DYN_OK : fail_nomem(err, sizeof(Yaml));
@@ -86,7 +87,9 @@ static Status make(Model *m, const char *file, const Yaml *yaml, const ModelOpti
     Description d;
     Yaml *tree = copy_tree(m->a, yaml);
     if (!tree || !(m->file = arena_strdup(m->a, file))) return fail_nomem(err, sizeof *tree);
-    m->title = title_of(m->a, file);
+    const Yaml *origin = yaml_get(tree, "yaml_file");
+    m->title = title_of(m->a, yaml_is(origin, YAML_STRING) ? origin->text : file);
+    m->compat = o->compat;
     m->task = "detect";
     TRY(description_read(m->a, file, tree, o, &d, err));
     TRY(graph_new(&m->g, err));

@@ -31,6 +31,16 @@ typedef struct ModelRow {
     int first_node, last_node; /* graph nodes [first, last): their costs are the row's */
 } ModelRow;
 
+/* What the reference did differently in some of its versions, and files depend on. */
+typedef struct ModelCompat {
+    bool width_nc_quirk; /* a width that equals nc stays unscaled (all versions of the reference) */
+    bool sppf_no_act;    /* SPPF's first convolution without activation (8.4.0 and later) */
+    bool depthwise_cls;  /* depthwise class branch in Detect (8.3.0 to 8.3.16 for v8, later families); also chosen by
+                            itself when the YAML has a C3k2, A2C2f or C2fCIB row */
+    double bn_eps, bn_momentum; /* of every BatchNorm2d; 0 means 1e-3 and 0.03 */
+    double box_bias;            /* initial bias of the box logits; 0 means 1.0 (2.0 from 8.4.0 on) */
+} ModelCompat;
+
 typedef struct Model {
     Arena *a; /* everything below lives in it, except graph and slab */
     Graph *g;
@@ -48,19 +58,10 @@ typedef struct Model {
     ModelRow *row;
     int n_row;
     int n_leaf;                 /* parameterless layers, see model_info */
+    ModelCompat compat;         /* as built */
     const Yaml *train_args;     /* of a loaded file, NULL */
     const char *version, *date; /* of a loaded file, NULL */
 } Model;
-
-/* What the reference did differently in some of its versions, and files depend on. */
-typedef struct ModelCompat {
-    bool width_nc_quirk; /* a width that equals nc stays unscaled (all versions of the reference) */
-    bool sppf_no_act;    /* SPPF's first convolution without activation (8.4.0 and later) */
-    bool depthwise_cls;  /* depthwise class branch in Detect (8.3.0 to 8.3.16 for v8, later families); also chosen by
-                            itself when the YAML has a C3k2, A2C2f or C2fCIB row */
-    double bn_eps, bn_momentum; /* of every BatchNorm2d; 0 means 1e-3 and 0.03 */
-    double box_bias;            /* initial bias of the box logits; 0 means 1.0 (2.0 from 8.4.0 on) */
-} ModelCompat;
 
 typedef struct ModelOptions {
     int64_t nc, ch;    /* 0: as the file says; otherwise they replace what the file says */
@@ -90,8 +91,9 @@ const char *model_stock(int i, const char **text);
 /* ---- files --------------------------------------------------------------------------------------------------- */
 
 /* .pt (released files, files of 8.0 to 8.4, half or float, EMA or model), .safetensors (our own), .yaml or a stock
- * name. Every parameter of a weights file must be there with its shape. DYN_UNSUPPORTED with a sentence for other
- * tasks, YOLOv5 and fused files. */
+ * name. A weights file describes its model: of the options only the log is looked at; every parameter must be there
+ * with its shape. DYN_UNSUPPORTED with a sentence for other tasks, YOLOv5 and fused files, and for files that hold
+ * weights without a description (model_transfer takes those). */
 Status model_load(const char *path, const ModelOptions *o, Model **out, Error *err);
 /* Native file: weights in f32 and, in its notes, all that model_load needs. extra: more notes, may be NULL. */
 Status model_save(const Model *m, const char *path, const BlobNote *extra, size_t n_extra, Error *err);

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a model costs: layers, parameters, operations; and the table that shows it (spec 1.5, 2.9, 2.10).
+ *
+ * Two figures stand side by side: the true one, every operation that the operators state, and the one that a profiler
+ * hooked into the reference's layers prints, which is what papers quote. */
+#include "model/model.h"
+#include "passes/passes.h"
+
+#include <stdlib.h>
+
+static size_t owner_length(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot ? (size_t)(dot - name) : 0;
+}
+
+/* Layers without children, as the reference counts them: the owners of parameters below which no other owner lies, and
+ * the parameterless ones that modules declared. */
+static int count_layers(const Model *m)
+{
+    int n = graph_n_params(m->g), leaves = m->n_leaf;
+    for (int i = 0; i < n; i++) {
+        const char *name = graph_param_spec(m->g, i)->name;
+        size_t len = owner_length(name);
+        bool leaf = true;
+        for (int k = 0; k < n && leaf; k++) {
+            const char *other = graph_param_spec(m->g, k)->name;
+            if (strncmp(other, name, len + 1)) continue;
+            size_t other_len = owner_length(other);
+            leaf = other_len == len ? k >= i : false; /* an owner counts at its first parameter */
+        }
+        leaves += leaf;
+    }
+    return leaves;
+}
+
+static void count_norms(const Graph *g, int *n, int64_t *channels)
+{
+    *n = 0;
+    *channels = 0;
+    for (int i = 0; i < graph_n_nodes(g); i++) {
+        const Node *node = graph_node(g, i);
+        if (node->kind != NODE_OP || !str_eq(node->op->name, "batchnorm")) continue;
+        ++*n;
+        *channels += value_dim(g, node->in[0], 1);
+    }
+}
+
+/* Costs of all nodes that depend on an input: what is computed from parameters alone is computed once. */
+static Status graph_costs(const Graph *g, const Binding *b, Arena *a, Cost *cost, Error *err)
+{
+    Type *types;
+    bool *varies = ARENA_ARRAY(a, bool, graph_n_nodes(g) + 1);
+    if (!varies) return fail_nomem(err, (size_t)graph_n_nodes(g));
+    TRY(graph_bind(g, b, a, &types, err));
+    for (int i = 0; i < graph_n_nodes(g); i++) {
+        const Node *n = graph_node(g, i);
+        Type in[64];
+        varies[i] = n->kind == NODE_INPUT;
+        for (int k = 0; k < n->n_in; k++) {
+            in[k] = n->in[k].id ? types[n->in[k].id] : (Type) { .shape.rank = -1 };
+            if (n->in[k].id) varies[i] |= varies[value_node(g, n->in[k])->id];
+        }
+        cost[i] = (Cost) { 0, 0 };
+        if (n->kind == NODE_OP && varies[i] && n->op->cost) cost[i] = n->op->cost(n, in, &types[n->out.id]);
+    }
+    return DYN_OK;
+}
+
+static Status sum_costs(const Graph *g, const Binding *b, Arena *a, Cost *each, Cost *sum, Error *err)
+{
+    TRY(graph_costs(g, b, a, each, err));
+    *sum = (Cost) { 0, 0 };
+    for (int i = 0; i < graph_n_nodes(g); i++) {
+        sum->flops += each[i].flops;
+        sum->profiler += each[i].profiler;
+    }
+    return DYN_OK;
+}
+
+static Status fused_info(const Model *m, const Graph *fused, const Binding *b, Arena *a, ModelInfo *info, Error *err)
+{
+    Cost *each = ARENA_ARRAY(a, Cost, graph_n_nodes(fused) + 1), sum;
+    int norms, left;
+    int64_t channels, channels_left;
+    if (!each) return fail_nomem(err, sizeof *each);
+    TRY(sum_costs(fused, b, a, each, &sum, err));
+    info->gflops_fused = sum.flops * 1e-9;
+    info->profiler_fused = sum.profiler * 2e-9;
+    count_norms(m->g, &norms, &channels);
+    count_norms(fused, &left, &channels_left);
+    info->layers_fused = info->layers - (norms - left);
+    info->params_fused = info->params - (channels - channels_left); /* two vectors go, one bias comes */
+    return DYN_OK;
+}
+
+Status model_info(const Model *m, int64_t imgsz, Arena *a, ModelInfo *info, Error *err)
+{
+    Binding b = { .batch = 1, .height = imgsz, .width = imgsz, .targets = 1, .act = F32 };
+    Cost *each = ARENA_ARRAY(a, Cost, graph_n_nodes(m->g) + 1), sum;
+    Graph *fused;
+    *info = (ModelInfo) { .layers = count_layers(m), .row_gflops = ARENA_ARRAY(a, double, m->n_row) };
+    if (!each || !info->row_gflops) return fail_nomem(err, sizeof *each);
+    for (int i = 0; i < graph_n_params(m->g); i++) {
+        const ParamSpec *p = graph_param_spec(m->g, i);
+        if (p->kind == PARAM_STATE || p->kind == PARAM_COUNT) continue;
+        info->params += shape_count(&p->shape);
+        if (p->trainable) info->gradients += shape_count(&p->shape);
+    }
+    TRY(sum_costs(m->g, &b, a, each, &sum, err));
+    info->gflops = sum.flops * 1e-9;
+    info->profiler = sum.profiler * 2e-9;
+    for (int r = 0; r < m->n_row; r++)
+        for (int i = m->row[r].first_node; i < m->row[r].last_node; i++)
+            info->row_gflops[r] += each[i].flops * 1e-9;
+    TRY(passes_inference(m->g, &fused, err));
+    Status s = fused_info(m, fused, &b, a, info, err);
+    graph_free(&fused);
+    return s;
+}
+
+/* ---- table --------------------------------------------------------------------------------------------------- */
+
+/* 3157200 -> "3,157,200" */
+static const char *grouped(int64_t n, char *buf, size_t size)
+{
+    char plain[32];
+    int len = snprintf(plain, sizeof plain, "%lld", (long long)n), at = 0;
+    for (int i = 0; i < len && at + 2 < (int)size; i++) {
+        if (i && (len - i) % 3 == 0) buf[at++] = ',';
+        buf[at++] = plain[i];
+    }
+    buf[at] = 0;
+    return buf;
+}
+
+static void print_rows(const Model *m, const ModelInfo *info, FILE *f)
+{
+    fprintf(f, "%3s%20s%3s%10s  %-45s%-30s%20s%10s\n", "", "from", "n", "params", "module", "arguments", "output",
+            "GFLOPs");
+    for (int i = 0; i < m->n_row; i++) {
+        const ModelRow *r = &m->row[i];
+        char shape[128], module[160];
+        snprintf(module, sizeof module, "%s%s%s%s", r->module, r->name ? " (" : "", r->name ? r->name : "",
+                 r->name ? ")" : "");
+        fprintf(f, "%3d%20s%3lld%10lld  %-45s%-30s%20s%10.3f\n", r->index, r->from, (long long)r->repeat,
+                (long long)r->params, module, r->args, shape_text(&r->shape, shape, sizeof shape), info->row_gflops[i]);
+    }
+}
+
+static void print_summary(const Model *m, const ModelInfo *info, int64_t imgsz, FILE *f)
+{
+    char params[40], gradients[40], fused[40];
+    fprintf(f, "%s summary: %d layers, %s parameters, %s gradients, %.1f GFLOPs\n", m->title, info->layers,
+            grouped(info->params, params, sizeof params), grouped(info->gradients, gradients, sizeof gradients),
+            info->profiler);
+    fprintf(f, "%s summary (fused): %d layers, %s parameters, 0 gradients, %.1f GFLOPs\n", m->title, info->layers_fused,
+            grouped(info->params_fused, fused, sizeof fused), info->profiler_fused);
+    fprintf(f,
+            "At %lldx%lld every operation counted: %.3f GFLOPs, fused %.3f. The lines above count what a profiler of "
+            "layers sees: %.4f, fused %.4f.\n",
+            (long long)imgsz, (long long)imgsz, info->gflops, info->gflops_fused, info->profiler, info->profiler_fused);
+}
+
+char *model_table(const Model *m, const ModelInfo *info, int64_t imgsz, bool rows, Arena *a)
+{
+    char *text = NULL, *copy = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    if (!f) return NULL;
+    if (rows) print_rows(m, info, f);
+    print_summary(m, info, imgsz, f);
+    if (!fclose(f)) copy = arena_strdup(a, text);
+    free(text);
+    return copy;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Weights between a model and named tensors. A name and a shape decide (spec 2.11); names are PyTorch's on both sides.
+ */
+#include "model/model.h"
+
+#include <stdlib.h>
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const Blob *const *)a)->name, (*(const Blob *const *)b)->name);
+}
+
+static const Blob *look_up(const Blob *const *sorted, size_t n, const char *name)
+{
+    Blob key = { .name = name };
+    const Blob *k = &key;
+    const Blob *const *hit = n ? bsearch(&k, sorted, n, sizeof *sorted, by_name) : NULL;
+    return hit ? *hit : NULL;
+}
+
+static bool same_shape(const Blob *b, const Shape *s)
+{
+    if (b->rank != s->rank) return false;
+    for (int d = 0; d < b->rank; d++)
+        if (b->dim[d] != s->dim[d]) return false;
+    return true;
+}
+
+static void to_f32(const Blob *b, float *out, int64_t n)
+{
+    if (b->dtype == F32)
+        memcpy(out, b->data, (size_t)n * sizeof *out);
+    else if (b->dtype == F16)
+        for (int64_t i = 0; i < n; i++)
+            out[i] = f16_to_f32(((const uint16_t *)b->data)[i]);
+    else
+        for (int64_t i = 0; i < n; i++)
+            out[i] = (float)dtype_load(b->data, b->dtype, i);
+}
+
+/* A fixed parameter is part of an operator's meaning: only a file that has the same values agrees with it. */
+static bool is_arange(const Blob *b)
+{
+    for (int64_t i = 0; i < blob_count(b); i++)
+        if (dtype_load(b->data, b->dtype, i) != (double)i) return false;
+    return true;
+}
+
+static bool copy_param(Model *m, int i, const Blob *b)
+{
+    const ParamSpec *p = graph_param_spec(m->g, i);
+    if (p->kind == PARAM_COUNT) {
+        if (b->rank || b->dtype == F32) return false;
+        m->count[i] = (int64_t)dtype_load(b->data, b->dtype, 0);
+        return true;
+    }
+    if (!same_shape(b, &p->shape) || (p->kind == PARAM_FIXED && !is_arange(b))) return false;
+    to_f32(b, m->w.data + p->offset, blob_count(b));
+    return true;
+}
+
+Status model_transfer(Model *m, const BlobFile *src, Arena *a, Transfer *t, Error *err)
+{
+    const Blob **sorted = ARENA_ARRAY(a, const Blob *, src->n + 1);
+    *t = (Transfer) { .total = graph_n_params(m->g) };
+    t->missing = ARENA_ARRAY(a, const char *, t->total + 1);
+    if (!sorted || !t->missing) return fail_nomem(err, src->n * sizeof *sorted);
+    for (size_t i = 0; i < src->n; i++)
+        sorted[i] = &src->blob[i];
+    qsort(sorted, src->n, sizeof *sorted, by_name);
+    for (int i = 0; i < t->total; i++) {
+        const ParamSpec *p = graph_param_spec(m->g, i);
+        const Blob *b = look_up(sorted, src->n, p->name);
+        if (b && copy_param(m, i, b)) {
+            t->copied++;
+            continue;
+        }
+        if (!(t->missing[t->n_missing++] = arena_strdup(a, p->name))) return fail_nomem(err, strlen(p->name) + 1);
+    }
+    return DYN_OK;
+}
+
+Status model_blobs(const Model *m, const Slab *w, Arena *a, BlobFile *out, Error *err)
+{
+    int n = graph_n_params(m->g);
+    *out = (BlobFile) { .blob = ARENA_ARRAY(a, Blob, n + 1), .n = (size_t)n };
+    if (!out->blob) return fail_nomem(err, (size_t)n * sizeof(Blob));
+    for (int i = 0; i < n; i++) {
+        const ParamSpec *p = graph_param_spec(m->g, i);
+        Blob *b = &out->blob[i];
+        *b = (Blob) { .name = p->name, .dtype = p->kind == PARAM_COUNT ? I64 : F32 };
+        b->data = p->kind == PARAM_COUNT ? (const void *)&m->count[i] : (const void *)(w->data + p->offset);
+        b->rank = p->kind == PARAM_COUNT ? 0 : p->shape.rank;
+        for (int d = 0; d < b->rank; d++)
+            b->dim[d] = p->shape.dim[d];
+        if (!blob_set_bytes(b)) return fail(err, DYN_SHAPE, "parameter '%s' is too large", p->name);
+    }
+    return DYN_OK;
+}
