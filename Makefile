@@ -38,7 +38,7 @@ GEN        := $(foreach r,$(REGISTRIES),$(call gen_name,$(r)))
 # "util" keeps a file out of the table: it helps its neighbours.
 define registry
 $(call gen_name,$(1)): FORCE
-	@mkdir -p $$(@D); printf '' > $$@.tmp; for n in $(filter-out %_util main,$(call stems,$(1))); do echo "X($$$$n)" >> $$@.tmp; done; \
+	@mkdir -p $$(@D); printf '' > $$@.tmp; for n in $(filter-out %_util main screen,$(call stems,$(1))); do echo "X($$$$n)" >> $$@.tmp; done; \
 	cmp -s $$@.tmp $$@ && rm $$@.tmp || mv $$@.tmp $$@
 endef
 $(foreach r,$(REGISTRIES),$(eval $(call registry,$(r))))

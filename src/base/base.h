@@ -92,6 +92,17 @@ bool str_to_int(const char *s, int64_t *x);
  * "'a', 'b' or 'c'"; "" when none is close. Lives in the arena. */
 const char *str_nearest(Arena *a, const char *s, const char *const *names, size_t n);
 
+/* A text that grows. After a failed allocation it stays as it is and text_done returns NULL. {.a = arena} begins one.
+ */
+typedef struct Text {
+    Arena *a;
+    char *s;
+    size_t n, cap;
+    bool failed;
+} Text;
+void text_add(Text *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
+char *text_done(Text *t); /* "" when nothing was added */
+
 /* ---- file.c ------------------------------------------------------------------------------------------------- */
 /* Whole file, a zero byte after it. Fails when it is larger than max bytes, not a regular file, or changes while read.
  */

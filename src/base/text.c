@@ -97,3 +97,33 @@ const char *str_nearest(Arena *a, const char *s, const char *const *names, size_
                                     : arena_printf(a, "'%s', '%s' or '%s'", best[0], best[1], best[2]);
     return text ? text : "";
 }
+
+void text_add(Text *t, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (t->failed || n < 0) return;
+    if (t->n + (size_t)n + 1 > t->cap) {
+        size_t cap = MAX(t->cap * 2, t->n + (size_t)n + 256);
+        char *grown = arena_alloc(t->a, cap);
+        if (!grown) {
+            t->failed = true;
+            return;
+        }
+        if (t->n) memcpy(grown, t->s, t->n);
+        t->s = grown;
+        t->cap = cap;
+    }
+    va_start(ap, fmt);
+    vsnprintf(t->s + t->n, (size_t)n + 1, fmt, ap);
+    va_end(ap);
+    t->n += (size_t)n;
+}
+
+char *text_done(Text *t)
+{
+    if (t->failed) return NULL;
+    return t->s ? t->s : arena_strdup(t->a, "");
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dyn_benchmark: whole-model time (median over runs) and the time of each step with the kernel that ran. */
+#include "api/api.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *v, int64_t n)
+{
+    qsort(v, (size_t)n, sizeof *v, by_value);
+    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+typedef struct Timing {
+    double median_ms, min_ms;
+    double *step_ms; /* minimum over the timed runs, by step */
+} Timing;
+
+static Status measure(Program *p, int64_t iters, const volatile bool *stop, Arena *a, Timing *t, Error *err)
+{
+    enum { WARM_UP = 3, STEP_RUNS = 5 };
+    int n = program_n_steps(p);
+    double *ms = ARENA_ARRAY(a, double, iters);
+    t->step_ms = ARENA_ARRAY(a, double, n + 1);
+    if (!ms || !t->step_ms) return fail_nomem(err, (size_t)iters * sizeof *ms);
+    for (int i = 0; i < WARM_UP; i++)
+        TRY(program_run(p, err));
+    for (int64_t i = 0; i < iters; i++) {
+        if (*stop) return fail(err, DYN_STOPPED, "stopped");
+        double start = clock_ms();
+        TRY(program_run(p, err));
+        ms[i] = clock_ms() - start;
+    }
+    t->median_ms = median(ms, iters);
+    t->min_ms = ms[0];
+    for (int k = 0; k < n; k++)
+        t->step_ms[k] = INFINITY;
+    for (int r = 0; r < STEP_RUNS; r++) {
+        TRY(program_run_timed(p, err));
+        for (int k = 0; k < n; k++)
+            t->step_ms[k] = MIN(t->step_ms[k], program_step(p, k).ms);
+    }
+    return DYN_OK;
+}
+
+static char *step_table(const Program *p, const Timing *t, Arena *a)
+{
+    Text text = { .a = a };
+    double sum = 0;
+    text_add(&text, "%-28s %-20s %-28s %9s %6s %9s %9s", "node", "operator", "kernel", "ms", "%", "GFLOP/s", "GB/s");
+    for (int k = 0; k < program_n_steps(p); k++)
+        sum += t->step_ms[k];
+    for (int k = 0; k < program_n_steps(p); k++) {
+        StepInfo s = program_step(p, k);
+        double ms = t->step_ms[k];
+        if (ms <= 0) continue; /* ran at load time */
+        text_add(&text, "\n%-28s %-20s %-28s %9.3f %6.1f %9.1f %9.1f", s.node ? s.node->name : "",
+                 s.node ? s.node->op->name : "copy", s.impl, ms, 100 * ms / sum, s.cost.flops / ms / 1e6,
+                 (double)(s.bytes_in + s.bytes_out) / ms / 1e6);
+    }
+    return text_done(&text);
+}
+
+static Status report(DynContext *ctx, const DynOptions *o, const DynModel *model, Program *p, const Timing *t,
+                     DynEventFn *event, void *user, Error *err)
+{
+    ProgramStats stats = program_stats(p);
+    const char *what = o->train_step ? "train" : "inference", *act = model->act == BF16 ? "bf16" : "f32";
+    double per_image = t->median_ms / (double)o->batch;
+    bool json = o->format && str_eq(o->format, "json");
+    char *text;
+    if (json)
+        text = arena_printf(ctx->job,
+                            "{\"what\":\"%s\",\"model\":\"%s\",\"precision\":\"%s\",\"threads\":%d,\"batch\":%lld,"
+                            "\"imgsz\":%lld,\"ms_per_image\":%.4f,"
+                            "\"min_ms_per_image\":%.4f,\"activation_mb\":%.2f}",
+                            what, model->m->title, act, model->backend->threads, (long long)o->batch,
+                            (long long)o->imgsz[0], per_image, t->min_ms / (double)o->batch,
+                            (double)stats.slab_bytes / 1e6);
+    else if ((text = step_table(p, t, ctx->job)))
+        text = arena_printf(ctx->job,
+                            "%s\n\n%s %s %s, batch %lld at %lldx%lld, %d threads: median %.2f ms, best %.2f ms per "
+                            "image; %.1f MB activations",
+                            text, model->m->title, what, act, (long long)o->batch, (long long)o->imgsz[0],
+                            (long long)o->imgsz[1], model->backend->threads, per_image, t->min_ms / (double)o->batch,
+                            (double)stats.slab_bytes / 1e6);
+    if (!text) return fail_nomem(err, 1);
+    if (event) event(user, &(DynEvent) { .kind = json ? DYN_EVENT_JSON : DYN_EVENT_TABLE, .text = text });
+    return DYN_OK;
+}
+
+static Status inference(DynContext *ctx, const DynOptions *o, DynModel *model, DynEventFn *event, void *user,
+                        Error *err)
+{
+    Detector *d;
+    Program *p;
+    Timing t;
+    int64_t size[2];
+    round_imgsz(ctx, o, model->m->max_stride, size);
+    TRY(model_detector(model, &d, err));
+    TRY(detector_program(d, o->batch, size[0], size[1], &p, err));
+    TRY(measure(p, o->iters, &ctx->stop, ctx->job, &t, err));
+    return report(ctx, o, model, p, &t, event, user, err);
+}
+
+DynStatus dyn_benchmark(DynContext *ctx, const DynOptions *o, DynEventFn *event, void *user, DynError *err)
+{
+    DynModel *model;
+    TRY(job_begin(ctx, err));
+    if (!o->model) return fail(err, DYN_USAGE, "which model? For example: model=yolov8n.yaml");
+    TRY(dyn_model_open(ctx, o->model, o, &model, err));
+    Status s = inference(ctx, o, model, event, user, err);
+    dyn_model_free(&model);
+    return s;
+}

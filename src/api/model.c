@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/api.h"
+#include "detect/predict.h"
+
+#include <math.h>
+#include <string.h>
+
+DynStatus dyn_model_open(DynContext *ctx, const char *path, const DynOptions *options, DynModel **out, DynError *err)
+{
+    DynOptions fallback;
+    if (!options) {
+        dyn_options_defaults(&fallback, DYN_PREDICT);
+        options = &fallback;
+    }
+    DynModel *model = mem_alloc(sizeof *model);
+    if (!model) return fail_nomem(err, sizeof *model);
+    *model = (DynModel) { .ctx = ctx };
+    ModelOptions mo = {
+        .nc = options->nc, .scale = options->scale_letter, .seed = (uint64_t)options->seed, .log = &ctx->log
+    };
+    Status s = model_load(path, &mo, &model->m, err);
+    if (s == DYN_OK)
+        s = backend_open(options->device ? options->device : "cpu", (int)options->threads, &ctx->log, &model->backend,
+                         err);
+    if (s == DYN_OK) s = precision_dtype(model->backend, options->precision, options->half, &model->act, err);
+    if (s != DYN_OK) {
+        dyn_model_free(&model);
+        return s;
+    }
+    *out = model;
+    return DYN_OK;
+}
+
+void dyn_model_free(DynModel **mm)
+{
+    DynModel *model = *mm;
+    if (!model) return;
+    detector_free(&model->detector);
+    backend_close(&model->backend);
+    model_free(&model->m);
+    if (model->text) arena_free(&model->text);
+    mem_free(model);
+    *mm = NULL;
+}
+
+DynStatus dyn_model_save(DynModel *model, const char *path, DynError *err)
+{
+    if (str_ends_nocase(path, ".safetensors")) return model_save(model->m, path, NULL, 0, err);
+    if (str_ends_nocase(path, ".pt")) return model_save_pt(model->m, path, err);
+    return fail(err, DYN_USAGE, "cannot write '%s': the extension must be .safetensors or .pt", path);
+}
+
+int32_t dyn_model_n_classes(const DynModel *model)
+{
+    return (int32_t)model->m->nc;
+}
+
+const char *dyn_model_class_name(const DynModel *model, int32_t cls)
+{
+    return cls >= 0 && cls < model->m->nc ? model->m->names[cls] : NULL;
+}
+
+Status model_detector(DynModel *model, Detector **d, Error *err)
+{
+    if (!model->detector) {
+        DetectorSpec spec = {
+            .graph = model->m->g, .params = &model->m->w, .backend = model->backend, .act = model->act, .fold = true
+        };
+        TRY(detector_new(&spec, &model->detector, err));
+    }
+    *d = model->detector;
+    return DYN_OK;
+}
+
+DynStatus dyn_model_detect(DynModel *model, const DynImage *image, const DynOptions *o, DynDetection *out, size_t *n,
+                           DynError *err)
+{
+    Detector *d;
+    Arena *a = arena_new();
+    int32_t *ids = NULL;
+    size_t n_ids = 0;
+    if (!a) return fail_nomem(err, 1);
+    Status s = image->width > 0 && image->height > 0 && image->stride >= (ptrdiff_t)image->width * 3
+                   ? parse_ids(o->classes, "classes", a, &ids, &n_ids, err)
+                   : fail(err, DYN_USAGE, "a picture of %d x %d pixels with rows of %td bytes", image->width,
+                          image->height, image->stride);
+    if (s == DYN_OK) s = model_detector(model, &d, err);
+    Detection *det = s == DYN_OK ? ARENA_ARRAY(a, Detection, o->max_det) : NULL;
+    if (s == DYN_OK && !det) s = fail_nomem(err, (size_t)o->max_det * sizeof *det);
+    if (s == DYN_OK) {
+        PredictSpec spec = { .stride = model->m->max_stride,
+                             .batch = 1,
+                             .max_det = o->max_det,
+                             .rect = true,
+                             .nms = nms_defaults_predict() };
+        PredictResult timing;
+        Image im = { image->width, image->height, (int)image->stride, (uint8_t *)image->rgb };
+        round_imgsz(model->ctx, o, spec.stride, spec.imgsz);
+        if (!isnan(o->conf)) spec.nms.conf = o->conf;
+        spec.nms.iou = o->iou, spec.nms.max_det = o->max_det, spec.nms.agnostic = o->agnostic_nms;
+        spec.nms.classes = ids, spec.nms.n_classes = n_ids;
+        s = predict_images(d, &spec, &(const Image *) { &im }, 1, &det, n, &timing, err);
+    }
+    for (size_t i = 0; s == DYN_OK && i < *n; i++)
+        out[i] = (DynDetection) { det[i].x1, det[i].y1, det[i].x2, det[i].y2, det[i].conf, det[i].cls };
+    arena_free(&a);
+    return s;
+}
+
+int64_t dyn_model_n_anchors(const DynModel *model, int32_t height, int32_t width)
+{
+    int64_t n = 0;
+    for (int i = 0; i < model->m->n_level; i++)
+        n += (height / model->m->stride[i]) * (width / model->m->stride[i]);
+    return n;
+}
+
+DynStatus dyn_model_forward(DynModel *model, const uint8_t *rgb, int32_t n, int32_t height, int32_t width, float *out,
+                            DynError *err)
+{
+    Detector *d;
+    DetectorOutput o;
+    int64_t stride = model->m->max_stride;
+    if (n < 1 || height < stride || width < stride || height % stride || width % stride)
+        return fail(err, DYN_USAGE, "batch %d of %d x %d: sides must be multiples of %lld", n, width, height,
+                    (long long)stride);
+    TRY(model_detector(model, &d, err));
+    TRY(detector_run(d, rgb, n, height, width, &o, err));
+    int64_t rows = 4 + o.nc;
+    for (int64_t i = 0; i < o.n; i++)
+        for (int64_t k = 0; k < o.n_anchors; k++)
+            for (int64_t c = 0; c < rows; c++)
+                out[(i * rows + c) * o.n_anchors + k] = o.y[(i * o.n_anchors + k) * rows + c];
+    return DYN_OK;
+}
+
+/* Memory that inference and training take, per precision: the planner's own figures. */
+static char *memory_lines(DynModel *model, int64_t imgsz, int64_t batch, Arena *a);
+
+DynStatus dyn_model_info(DynModel *model, const DynOptions *o, const char **text, DynError *err)
+{
+    ModelInfo info;
+    if (model->text) arena_free(&model->text);
+    if (!(model->text = arena_new())) return fail_nomem(err, 1);
+    int64_t size[2];
+    round_imgsz(model->ctx, o, model->m->max_stride, size);
+    TRY(model_info(model->m, size[0], model->text, &info, err));
+    char *table = model_table(model->m, &info, size[0], o->verbose, model->text);
+    char *memory = table ? memory_lines(model, size[0], 1, model->text) : NULL;
+    if (!memory || !(*text = arena_printf(model->text, "%s\n%s", table, memory))) return fail_nomem(err, 1);
+    return DYN_OK;
+}
+
+static char *memory_lines(DynModel *model, int64_t imgsz, int64_t batch, Arena *a)
+{
+    static const struct {
+        const char *name;
+        DType act;
+    } precision[] = { { "f32", F32 }, { "bf16", BF16 } };
+    char *text = arena_printf(a, "memory for inference, batch %lld at %lldx%lld:", (long long)batch, (long long)imgsz,
+                              (long long)imgsz);
+    for (size_t i = 0; text && i < COUNT_OF(precision); i++) {
+        Error err;
+        Detector *d;
+        Program *p;
+        DetectorSpec spec = { .graph = model->m->g,
+                              .params = &model->m->w,
+                              .backend = model->backend,
+                              .act = precision[i].act,
+                              .fold = true };
+        if (detector_new(&spec, &d, &err) != DYN_OK) return NULL;
+        if (detector_program(d, batch, imgsz, imgsz, &p, &err) == DYN_OK) {
+            ProgramStats s = program_stats(p);
+            text = arena_printf(a, "%s %s %.1f MB activations + %.1f MB weights%s", text, precision[i].name,
+                                (double)s.slab_bytes / 1e6, (double)s.const_bytes / 1e6,
+                                i + 1 < COUNT_OF(precision) ? "," : "");
+        }
+        detector_free(&d);
+    }
+    return text;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include "base/base.h"
+
+/* Value of a row as YAML text ("true", "0.01", "[480, 640]", "null"); the row must have an effect. NULL when out of
+ * memory. */
+char *options_text(const DynOptions *o, const DynOptionRow *r, Arena *a);
+
+#endif
