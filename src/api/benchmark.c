@@ -101,7 +101,7 @@ static Status inference(DynContext *ctx, const DynOptions *o, DynModel *model, D
 {
     Detector *d;
     Program *p;
-    Timing t;
+    Timing t = { 0 };
     int64_t size[2];
     round_imgsz(ctx, o, model->m->max_stride, size);
     TRY(model_detector(model, &d, err));
