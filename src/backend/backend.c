@@ -5,7 +5,7 @@
 
 Status backend_open(const char *name, int threads, const Log *log, Backend **out, Error *err)
 {
-    static const BackendDef *const known[] = { &backend_ref };
+    static const BackendDef *const known[] = { &backend_cpu, &backend_ref };
     for (size_t i = 0; i < COUNT_OF(known); i++) {
         if (!str_eq(known[i]->name, name)) continue;
         Backend *b = mem_alloc(sizeof *b);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Vector code: every file of this folder is compiled once per level (the Makefile's ISAS), and the functions listed
+ * here end up in one table per level. Written once over the vector vocabulary of vec.h. Each works on a block of rows
+ * and is called by one thread at a time; the kernels above cut the work.
+ *
+ * To add one: a row in ISA_FUNCTIONS and its body `RET ISA_NAME(name)(...)` in a file here. */
+#ifndef ISA_H
+#define ISA_H
+
+#include "base/dtype.h"
+
+/* Rows of elements, ld apart from row to row (0: the same row again). splat: one element stands for the whole row. */
+typedef struct Block {
+    const void *data;
+    int64_t ld;
+    DType dtype; /* F32 or BF16; sources of map also U8 */
+    bool splat;
+} Block;
+
+/* X(enumerator, the name that attribute act= uses) */
+#define ACT_MAP(X)                                                                                                     \
+    X(NONE, "none")                                                                                                    \
+    X(SILU, "silu")                                                                                                    \
+    X(RELU, "relu")                                                                                                    \
+    X(SIGMOID, "sigmoid")                                                                                              \
+    X(LEAKY_RELU, "leaky_relu")                                                                                        \
+    X(HARDSWISH, "hardswish")                                                                                          \
+    X(GELU, "gelu")                                                                                                    \
+    X(TANH, "tanh")                                                                                                    \
+    X(MISH, "mish")                                                                                                    \
+    /* slope from the result y instead of z; no value */                                                               \
+    X(SIGMOID_Y, "")                                                                                                   \
+    X(TANH_Y, "")
+typedef enum Act {
+#define X(name, text) ACT_##name,
+    ACT_MAP(X)
+#undef X
+        N_ACT
+} Act;
+
+typedef enum ZipOp { ZIP_ADD, ZIP_SUB, ZIP_MUL, ZIP_DIV, N_ZIP_OP } ZipOp;
+
+/* What a batchnorm applies: y = act(gamma * (x - mean) * rstd + beta), C values each. */
+typedef struct Norm {
+    const float *mean, *rstd, *gamma, *beta;
+    Act act;
+} Norm;
+
+/* X(return type, name, parameters) */
+#define ISA_FUNCTIONS(X)                                                                                               \
+    /* y = act(scale x + shift); types may differ */                                                                   \
+    X(void, map, (Act act, float scale, float shift, Block x, Block y, int64_t rows, int64_t cols))                    \
+    /* dx = dy * act'(x) */                                                                                            \
+    X(void, map_grad, (Act act, Block dy, Block x, Block dx, int64_t rows, int64_t cols))                              \
+    /* y = a op b */                                                                                                   \
+    X(void, zip, (ZipOp op, Block a, Block b, Block y, int64_t rows, int64_t cols))                                    \
+    /* y = maximum of n blocks that start at src[i]; NaN wins */                                                       \
+    X(void, max_of, (const void *const *src, int n, Block like, Block y, int64_t rows, int64_t cols))                  \
+    /* sum[C] += column sums: f32 within a few hundred rows, F64 across */                                             \
+    X(void, column_sums, (Block x, int64_t rows, int64_t cols, double *sum))                                           \
+    /* mean[C], m2[C]: mean and summed squared distance from it over these rows */                                     \
+    X(void, moments, (Block x, int64_t rows, int64_t cols, double *mean, double *m2))                                  \
+    X(void, norm, (const Norm *p, Block x, Block y, int64_t rows, int64_t cols))                                       \
+    /* dz = dy * act'(z): sums of dz and dz * xhat, added to */                                                        \
+    X(void, norm_grad_sums, (const Norm *p, Block dy, Block x, int64_t rows, int64_t cols, double *dz, double *dzx))   \
+    /* dx = gamma rstd (dz - m_dz - xhat * m_dzx) */                                                                   \
+    X(void, norm_grad,                                                                                                 \
+      (const Norm *p, Block dy, Block x, const float *m_dz, const float *m_dzx, Block dx, int64_t rows, int64_t cols)) \
+    /* softmax over each row */                                                                                        \
+    X(void, softmax, (Block x, Block y, int64_t rows, int64_t cols))                                                   \
+    /* e[i, s] = expectation of the bin number under softmax of bins s*bins .. of row i; four sides */                 \
+    X(void, expectation, (Block x, int64_t bins, int64_t rows, float *e))                                              \
+    /* y = sigmoid(x), and the largest of each row */                                                                  \
+    X(void, sigmoid_max, (Block x, Block y, int64_t rows, int64_t cols, float *score))
+
+typedef struct Isa {
+    const char *name;
+#define X(ret, fn, params) ret(*fn) params;
+    ISA_FUNCTIONS(X)
+#undef X
+} Isa;
+
+#ifdef ISA
+#define ISA_PASTE_(a, b) a##_##b
+#define ISA_PASTE(a, b) ISA_PASTE_(a, b)
+#define ISA_NAME(f) ISA_PASTE(ISA, f)
+#define X(ret, fn, params) ret ISA_NAME(fn) params;
+ISA_FUNCTIONS(X)
+#undef X
+#endif
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * oneDNN behind a few functions: convolutions in three directions, matrix product, reorder. The only file that knows
+ * its headers is onednn_util.c, so that a new major version changes one file. Implementations whose name begins with
+ * "ref" are refused: they are 100 to 300 times slower than any other. */
+#ifndef ONEDNN_UTIL_H
+#define ONEDNN_UTIL_H
+
+#include "base/dtype.h"
+
+typedef struct Dnn Dnn;
+Dnn *dnn_new(void); /* NULL when out of memory */
+void dnn_free(Dnn **d);
+
+/* One primitive with its memories; made while planning, run without allocating. */
+typedef struct DnnOp DnnOp;
+
+typedef enum DnnPass { DNN_FORWARD, DNN_DX, DNN_DW } DnnPass;
+
+/* A convolution. Images are channels-last and dense. y, dy share a type, so do x, dx. */
+typedef struct DnnConv {
+    DnnPass pass;
+    int64_t n, c, h, w, o, ho, wo, kh, kw, stride, pad_h, pad_w, dilation, groups;
+    DType x, y;
+    bool bias, residual; /* forward only; y = act(conv + b) + res */
+    const char *act;
+} DnnConv;
+
+/* A matrix product of rows: y [m,n] = act(x [m,k] w [k,n] + b) + res, rows ld_* elements apart. */
+typedef struct DnnMatmul {
+    int64_t batch, m, n, k; /* batch 1 for a convolution */
+    int64_t ld_x, ld_y, ld_res;
+    int64_t batch_x, batch_w, batch_y; /* elements from matrix to matrix; 0: the same one for all */
+    DType x, y;
+    bool bias, residual;
+    bool w_plain; /* w is read as given, [k,n] row-major in dtype x; else w is [n,k] f32, packed */
+    const char *act;
+} DnnMatmul;
+
+/* NULL, and why not, when there is no implementation worth running. threads: the most it will use. */
+DnnOp *dnn_conv(Dnn *d, const DnnConv *c, int threads, char *why, size_t why_size);
+DnnOp *dnn_matmul(Dnn *d, const DnnMatmul *c, int threads, char *why, size_t why_size);
+void dnn_op_free(DnnOp **op);
+
+const char *dnn_impl(const DnnOp *op);     /* "onednn brgconv:avx512_core"; lives as long as op */
+size_t dnn_scratch_bytes(const DnnOp *op); /* the primitive's own */
+size_t dnn_packed_bytes(const DnnOp *op);  /* weights in the primitive's layout; 0 when the plain ones serve */
+
+typedef struct DnnArgs {
+    const void *x, *dy, *res;
+    const void *w; /* packed, or plain when dnn_packed_bytes is 0 */
+    const float *b;
+    void *out; /* y, dx, or dw in the primitive's layout */
+    void *scratch;
+} DnnArgs;
+Status dnn_run(DnnOp *op, const DnnArgs *a, Error *err);
+/* Plain f32 [O,I,kh,kw] -> packed, and back (dw). */
+Status dnn_pack(DnnOp *op, const float *plain, void *packed, Error *err);
+Status dnn_unpack(DnnOp *op, const void *packed, float *plain, Error *err);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every kernel of the CPU backend against the operator's plain reference: all nodes that a case line and its gradient
+ * give rise to, in f32 and bf16, at every vector level of this machine, with one thread and with three, on dense images
+ * and on channel ranges of wider ones where the kernel says that it takes them. Memory around every result is watched.
+ * Kernels are found through the backend: a new one needs a line here only when its shapes want it. */
+#include "ops_case.h"
+
+#include "backend/backend.h"
+
+#include <math.h>
+
+static Error err;
+
+static const char *const levels[] = { "sse2", "avx2", "avx512", "avx512bf16" };
+
+/* Shapes beyond the operators' own cases: odd tails, several threads' worth of work, the sizes of real models. `!`
+ * marks what a kernel must take, so that one that declines by mistake shows. */
+static const char *const more[] = {
+    "!conv2d x[1,3,33,31] w[16,3,3,3] b[16] stride=2 pad=1 act=silu",
+    "!conv2d x[2,16,20,18] w[32,16,3,3] b[32] stride=1 pad=1 act=silu",
+    "!conv2d x[1,32,13,11] w[32,32,3,3] b[32] res[1,32,13,11] pad=1 act=silu",
+    "!conv2d x[1,64,9,9] w[80,64,1,1] b[80]",
+    "!conv2d x[1,48,9,9] w[24,48,1,1] b[24] act=silu",
+    "!conv2d x[2,24,7,5] w[24,24,1,1] b[24] res[2,24,7,5] act=silu",
+    "!conv2d x[1,80,8,8] w[80,80,3,3] pad=1 b[80]",
+    "!conv2d x[1,64,8,8] w[64,64,1,1] b[64] out=f32",
+    "!conv2d x[1,32,9,9] w[32,1,3,3] b[32] pad=1 groups=32 act=silu",
+    "!conv2d x[1,32,9,9] w[64,32,3,3] stride=2 pad=1",
+    "!batchnorm x[2,16,65,33] gamma[16] beta[16] mean[16] var[16]:pos train=1 act=silu",
+    "!batchnorm x[3,80,21,20] gamma[80] beta[80] mean[80] var[80]:pos train=1 act=silu",
+    "!batchnorm x[1,67,40,9] gamma[67] beta[67] mean[67] var[67]:pos train=1",
+    "!batchnorm x[1,131,8,9] gamma[131] beta[131] mean[131] var[131]:pos act=relu",
+    "!batchnorm x[1,5,8,9] gamma[5] beta[5] mean[5] var[5]:pos act=mish",
+    "!batchnorm x[1,5,8,9] gamma[5] beta[5] mean[5] var[5]:pos act=gelu",
+    "!batchnorm x[1,5,8,9] gamma[5] beta[5] mean[5] var[5]:pos act=hardswish",
+    "!silu x[1,40,33,31]",
+    "!relu x[1,40,33,31]",
+    "!sigmoid x[1,40,33,31]",
+    "!add a[2,37,21,20] b[2,37,21,20]",
+    "!mul a[2,37,21,20] b[2,37,1,1]",
+    "!mul a[2,37,21,20] b[2,1,21,20]",
+    "!image x[1,3,65,63]:u8",
+};
+
+static const char *first_word(const char *line, char *word, size_t n)
+{
+    snprintf(word, n, "%.*s", (int)strcspn(line, " "), line);
+    return line + strcspn(line, " ") + 1;
+}
+
+/* Types as a model has them: parameters of these operators are f32, convolution weights row-major. */
+static OpCase as_in_a_model(const OpCase *c)
+{
+    static const char *const names[] = { "w", "b", "gamma", "beta", "mean", "var" };
+    OpCase m = *c;
+    bool params = str_starts(c->op->name, "conv2d") || str_starts(c->op->name, "batchnorm") ||
+                  str_starts(c->op->name, "fold_conv");
+    for (int i = 0; i < c->n_in; i++)
+        for (size_t k = 0; params && k < COUNT_OF(names); k++)
+            if (str_eq(names[k], c->name[i])) m.wide[i] = m.param[i] = true;
+    return m;
+}
+
+/* ---- watched memory ----------------------------------------------------------------------------------------- */
+
+enum { GUARD = 256, WIDER = 5, FIRST = 3 };
+
+/* A copy of t with guards; an image lies in one that has WIDER more channels, from channel FIRST on, when asked. Bytes
+ * that do not belong to it are 0xA5. */
+typedef struct Watched {
+    Tensor t;
+    unsigned char *block;
+    size_t bytes;
+} Watched;
+
+static Watched watched(const Tensor *from, bool ranged)
+{
+    Watched w = { .t = *from };
+    int64_t count = tensor_count(from);
+    bool image = from->rank == 4 && from->stride[1] == 1 && ranged;
+    if (from->rank < 0 || !from->data) return w;
+    if (image) {
+        w.t.stride[3] = from->dim[1] + WIDER;
+        w.t.stride[2] = w.t.stride[3] * from->dim[3];
+        w.t.stride[0] = w.t.stride[2] * from->dim[2];
+        count = from->dim[0] * w.t.stride[0];
+    }
+    size_t size = dtype_bytes(from->dtype);
+    w.bytes = (size_t)count * size + 2 * GUARD;
+    w.block = aligned_alloc(64, (w.bytes + 63) & ~(size_t)63);
+    memset(w.block, 0xA5, w.bytes);
+    w.t.data = w.block + GUARD + (image ? FIRST * size : 0);
+    for (int64_t i = 0; i < tensor_count(from); i++)
+        memcpy((char *)w.t.data + (size_t)element_at(&w.t, i) * size,
+               (char *)from->data + (size_t)element_at(from, i) * size, size);
+    return w;
+}
+
+/* Fills the elements of t with 0xA5: then every byte of the block must be 0xA5. */
+static bool intact_around(const Watched *w)
+{
+    size_t size = dtype_bytes(w->t.dtype);
+    for (int64_t i = 0; i < tensor_count(&w->t); i++)
+        memset((char *)w->t.data + (size_t)element_at(&w->t, i) * size, 0xA5, size);
+    for (size_t i = 0; i < w->bytes; i++)
+        if (w->block[i] != 0xA5) return false;
+    return true;
+}
+
+/* ---- one node ----------------------------------------------------------------------------------------------- */
+
+typedef struct Trial {
+    Backend *b;
+    const OpRun *r;
+    const Node *n;
+    const char *level;
+    bool ranged, constant;
+    Tensor want[CASE_MAX * 4], in[CASE_MAX * 4]; /* the reference's results; inputs before it ran */
+} Trial;
+
+static bool multiplies(const char *op)
+{
+    return str_starts(op, "conv2d") || str_starts(op, "matmul");
+}
+
+static void compare(const Trial *t, const Tensor *got, const Tensor *want, const char *what, int k)
+{
+    double top = 0;
+    bool half = want->dtype == BF16 || t->r->act == BF16;
+    for (int64_t i = 0; i < tensor_count(want); i++)
+        top = MAX(top, fabs(tensor_get(want, i)));
+    for (int64_t i = 0; i < tensor_count(want); i++) {
+        double a = tensor_get(got, i), b = tensor_get(want, i);
+        /* One step of bf16 where the result is stored so; products of bf16 operands have rounded weights, too. */
+        double slack = 1e-5 * top + 1e-6 + (want->dtype == BF16 ? ldexp(fabs(b), -7) : 1e-5 * fabs(b));
+        if (half && multiplies(t->n->op->name)) slack += 0.01 * top;
+        if (!(fabs(a - b) <= slack) && !(isnan(a) && isnan(b)))
+            fail_msg("%s: %s at %s, %s, %s, threads %d: %s %d [%lld] is %.9g, wanted %.9g (largest %g)", t->r->c->line,
+                     t->n->op->name, t->level, dtype_name(t->r->act), t->ranged ? "channel range" : "dense",
+                     t->b->threads, what, k, (long long)i, a, b, top);
+    }
+}
+
+/* Runs the kernel that the backend chooses; false when none does. */
+static bool try_node(const Trial *t)
+{
+    const Node *n = t->n;
+    Type in[CASE_MAX * 4], out[CASE_MAX * 4];
+    bool constant[CASE_MAX * 4];
+    Watched win[CASE_MAX * 4] = { 0 }, wout[CASE_MAX * 4] = { 0 };
+    Tensor tin[CASE_MAX * 4], tout[CASE_MAX * 4];
+    char why[512] = "";
+    Kernel k = { 0 };
+    for (int i = 0; i < n->n_in; i++) {
+        in[i] = n->in[i].id ? t->r->types[n->in[i].id] : (Type) { .shape.rank = -1 };
+        constant[i] = t->constant;
+    }
+    for (int i = 0; i < n->n_out; i++)
+        out[i] = t->r->types[n->out.id + i];
+    KernelPlan plan = { n, in, out, constant, t->b->threads, t->b };
+    if (!t->b->def->claim(t->b, &plan, &k, why, sizeof why)) {
+        if (getenv("DYN_WHY")) printf("%s: %s (%s): %s\n", t->r->c->line, n->op->name, dtype_name(t->r->act), why);
+        return false;
+    }
+    for (int i = 0; i < n->n_in; i++) {
+        win[i] = watched(&t->in[i], t->ranged && (k.strided_in >> i & 1));
+        tin[i] = win[i].t;
+    }
+    for (int i = 0; i < n->n_out; i++) {
+        wout[i] = watched(&t->want[i], t->ranged && (k.strided_out >> i & 1));
+        tout[i] = wout[i].t;
+        assert_true(intact_around(&wout[i])); /* and no result is there yet */
+    }
+    void *scratch = aligned_alloc(64, (k.scratch_bytes + 127) & ~(size_t)63);
+    KernelArgs args = { tin, tout, scratch };
+    if (k.load) assert_ok(k.load(&k, &args, &err));
+    assert_ok(k.run(&k, &args, &err));
+    for (int i = 0; i < n->n_out; i++)
+        compare(t, &tout[i], &t->want[i], "output", i);
+    for (int i = 0; i < n->n_in; i++)
+        if (n->op->updates >> i & 1) compare(t, &tin[i], &t->r->t[n->in[i].id], "state", i);
+    for (int i = 0; i < n->n_out; i++)
+        if (!intact_around(&wout[i]))
+            fail_msg("%s: %s at %s writes outside output %d", t->r->c->line, n->op->name, t->level, i);
+    for (int i = 0; i < n->n_in; i++)
+        free(win[i].block);
+    for (int i = 0; i < n->n_out; i++)
+        free(wout[i].block);
+    free(scratch);
+    if (k.free) k.free(&k);
+    return true;
+}
+
+static Tensor copy_of(const Tensor *t, Arena *a)
+{
+    Tensor c = *t;
+    if (t->rank < 0) return c;
+    size_t bytes = (size_t)tensor_count(t) * dtype_bytes(t->dtype);
+    c.data = arena_alloc(a, bytes);
+    memcpy(c.data, t->data, bytes);
+    return c;
+}
+
+/* All nodes of a built case by the reference, each then by the kernel in every way that is to be tried. */
+static void try_case(const OpCase *c, DType act, bool must, Backend *const *b, int n_b, const char *level, Arena *a)
+{
+    OpCase model = as_in_a_model(c);
+    OpRun r = case_build(&model, act, a);
+    case_differentiate(&r);
+    case_allocate(&r);
+    case_draw(&r);
+    for (int i = 0; i < graph_n_nodes(r.g); i++) {
+        Trial t = { .r = &r, .n = graph_node(r.g, i), .level = level };
+        if (t.n->kind != NODE_OP || t.n->n_in > CASE_MAX * 4) continue;
+        for (int k = 0; k < t.n->n_in; k++)
+            t.in[k] = t.n->in[k].id ? copy_of(&r.t[t.n->in[k].id], a) : (Tensor) { .rank = -1 };
+        Tensor in[CASE_MAX * 4];
+        RefCall call = node_call(&r, t.n, in, t.want);
+        t.n->op->ref(&call);
+        for (int way = 0; way < 4 * n_b; way++) {
+            t.ranged = way & 1, t.constant = way & 2, t.b = b[way / 4];
+            if (!try_node(&t)) {
+                /* sum_to of equal types is a view: the planner runs nothing */
+                if (must && !str_eq(t.n->op->name, "sum_to"))
+                    fail_msg("%s: no kernel takes %s at %s in %s", c->line, t.n->op->name, level, dtype_name(act));
+                break;
+            }
+        }
+    }
+    graph_free(&r.g);
+}
+
+static void at_level(const char *level, const OpDef *op, const char *text, bool must)
+{
+    static const int threads[] = { 1, 3 };
+    Backend *b[2];
+    setenv("DYN_CPU", level, 1);
+    for (int i = 0; i < 2; i++)
+        assert_ok(backend_open("cpu", threads[i], NULL, &b[i], &err));
+    for (int half = 0; half < 2; half++) {
+        Arena *a = arena_new();
+        OpCase c;
+        for (const char *s = text; case_next(op, &s, a, &c);)
+            try_case(&c, half ? BF16 : F32, must, b, 2, level, a);
+        arena_free(&a);
+    }
+    for (int i = 0; i < 2; i++)
+        backend_close(&b[i]);
+    unsetenv("DYN_CPU");
+}
+
+/* Levels that the processor lacks are capped to the best it has: running those again proves nothing. */
+static int n_levels(void)
+{
+    return __builtin_cpu_supports("avx512bf16") ? 4
+           : __builtin_cpu_supports("avx512bw") ? 3
+           : __builtin_cpu_supports("avx2")     ? 2
+                                                : 1;
+}
+
+static void operators_own_cases(void **state)
+{
+    const OpDef *op;
+    for (int l = 0; l < n_levels(); l++)
+        for (int i = 0; (op = ops_at(i)); i++)
+            at_level(levels[l], op, op->cases, false);
+}
+
+static void more_shapes(void **state)
+{
+    for (int l = 0; l < n_levels(); l++)
+        for (size_t i = 0; i < COUNT_OF(more); i++) {
+            char name[64];
+            bool must = more[i][0] == '!';
+            const char *text = first_word(more[i] + must, name, sizeof name);
+            const OpDef *op = ops_find(name);
+            if (!op) fail_msg("no operator '%s'", name);
+            at_level(levels[l], op, text, must);
+        }
+}
+
+static void ref_level_claims_nothing(void **state)
+{
+    Backend *b;
+    Arena *a = arena_new();
+    OpCase c;
+    const char *text = op_silu.cases;
+    char why[64];
+    Kernel k = { 0 };
+    setenv("DYN_CPU", "ref", 1);
+    assert_ok(backend_open("cpu", 1, NULL, &b, &err));
+    assert_true(case_next(&op_silu, &text, a, &c));
+    OpRun r = case_build(&c, F32, a);
+    case_allocate(&r);
+    const Node *n = value_node(r.g, r.out[0]);
+    bool constant[1] = { false };
+    assert_false(b->def->claim(b, &(KernelPlan) { n, &r.types[n->in[0].id], &r.types[n->out.id], constant, 1, b }, &k,
+                               why, sizeof why));
+    backend_close(&b);
+    setenv("DYN_CPU", "mmx", 1);
+    assert_fails(backend_open("cpu", 1, NULL, &b, &err), DYN_USAGE, "avx512bf16");
+    unsetenv("DYN_CPU");
+    graph_free(&r.g);
+    arena_free(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(operators_own_cases), cmocka_unit_test(more_shapes),
+                                        cmocka_unit_test(ref_level_claims_nothing) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
