@@ -92,12 +92,13 @@ op("silu", *UNARY)(lambda t, a: F.silu(t[0]))
 op("sigmoid", *UNARY)(lambda t, a: torch.sigmoid(t[0]))
 op("tanh", *UNARY)(lambda t, a: torch.tanh(t[0]))
 op("hardswish", *UNARY)(lambda t, a: F.hardswish(t[0]))
+op("mish", *UNARY)(lambda t, a: F.mish(t[0]))
 op("gelu", *UNARY)(lambda t, a: F.gelu(t[0]))
 op("exp", *UNARY)(lambda t, a: torch.exp(t[0]))
 op("log", *UNARY)(lambda t, a: torch.log(t[0]))
 op("sqrt", *UNARY)(lambda t, a: torch.sqrt(t[0]))
 op("scale", *(c + " a=0.375 b=-2" for c in UNARY))(lambda t, a: t[0] * a["a"] + a["b"])
-for name in "relu", "leaky_relu", "silu", "sigmoid", "tanh", "hardswish", "gelu":
+for name in "relu", "leaky_relu", "silu", "sigmoid", "tanh", "hardswish", "gelu", "mish":
     DRAW[name, "x"] = lambda key, s: gf.normal(key, s, 3)  # both tails
 for name in "log", "sqrt":
     DRAW[name, "x"] = lambda key, s: gf.uniform(key, s, 0.05, 4)

@@ -29,15 +29,22 @@ static bool uses_batch(const Node *n, const Tensor *x)
     return attr_int(n, "train") && per_channel(x) > 1;
 }
 
-static Status infer(Infer *c)
+/* x, and four inputs from first on that have an element a channel. */
+static Status check(Infer *c, const Shape *x, int first)
 {
-    const Shape *x = &c->in[0].shape;
     if (x->rank != 4 && x->rank != 2) return infer_fail(c, "wants x[N,C,H,W] or x[N,C]");
-    for (int i = 1; i < 5; i++)
+    for (int i = first; i < first + 4; i++)
         if (c->in[i].shape.rank != 1 || c->in[i].shape.dim[0] != x->dim[1])
             return infer_fail(c, "input has %lld channels, gamma, beta, mean and var must be [%lld]",
                               (long long)x->dim[1], (long long)x->dim[1]);
     if (!act_known(attr_text(c->n, "act"))) return infer_fail(c, "unknown activation '%s'", attr_text(c->n, "act"));
+    return DYN_OK;
+}
+
+static Status infer(Infer *c)
+{
+    const Shape *x = &c->in[0].shape;
+    TRY(check(c, x, 1));
     c->out[0] = c->in[0];
     c->out[0].rowmajor = false;
     c->out[1] = c->out[2] = (Type) { .dtype = wide_dtype(c->in[0].dtype), .shape = SHAPE(x->dim[1]) };
@@ -107,7 +114,8 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
 
 static Status infer_grad(Infer *c)
 {
-    c->out[0] = c->in[1];
+    TRY(check(c, &c->in[1].shape, 2));
+    TRY(infer_pair(c));
     c->out[1] = c->out[2] = (Type) { .dtype = wide_dtype(c->in[1].dtype), .shape = SHAPE(c->in[1].shape.dim[1]) };
     return DYN_OK;
 }

@@ -33,6 +33,8 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
 
 static Status infer_grad(Infer *c)
 {
+    const Shape *dy = &c->in[0].shape, *x = &c->in[1].shape, want = SHAPE(x->dim[0], x->dim[1], 1, 1);
+    if (x->rank != 4 || !shape_eq(dy, &want)) return infer_fail(c, "wants dy[N,C,1,1] and x[N,C,H,W]");
     return infer_like(c, 1);
 }
 

@@ -26,11 +26,6 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
 
 /* ---- gelu_grad: dy, x -> dx */
 
-static Status infer_grad(Infer *c)
-{
-    return infer_like(c, 1);
-}
-
 static void ref_grad(const RefCall *c)
 {
     ref_act_grad(c, "gelu");
@@ -46,7 +41,7 @@ static const OpDef op_gelu_grad = { .name = "gelu_grad",
                                     .in = "dy x",
                                     .out = "dx",
                                     .flags = OP_INPLACE,
-                                    .infer = infer_grad,
+                                    .infer = infer_pair,
                                     .ref = ref_grad,
                                     .cost = cost_grad };
 const OpDef op_gelu = { .name = "gelu",

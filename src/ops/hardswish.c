@@ -25,11 +25,6 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
 
 /* ---- hardswish_grad: dy, x -> dx */
 
-static Status infer_grad(Infer *c)
-{
-    return infer_like(c, 1);
-}
-
 static void ref_grad(const RefCall *c)
 {
     ref_act_grad(c, "hardswish");
@@ -45,7 +40,7 @@ static const OpDef op_hardswish_grad = { .name = "hardswish_grad",
                                          .in = "dy x",
                                          .out = "dx",
                                          .flags = OP_INPLACE,
-                                         .infer = infer_grad,
+                                         .infer = infer_pair,
                                          .ref = ref_grad,
                                          .cost = cost_grad };
 const OpDef op_hardswish = { .name = "hardswish",

@@ -34,11 +34,6 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
 
 /* ---- leaky_relu_grad: dy, x -> dx */
 
-static Status infer_grad(Infer *c)
-{
-    return infer_like(c, 1);
-}
-
 static void ref_grad(const RefCall *c)
 {
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++) {
@@ -53,7 +48,7 @@ static const OpDef op_leaky_relu_grad = { .name = "leaky_relu_grad",
                                           .out = "dx",
                                           .attrs = "slope=0.01",
                                           .flags = OP_INPLACE,
-                                          .infer = infer_grad,
+                                          .infer = infer_pair,
                                           .ref = ref_grad,
                                           .cost = cost };
 const OpDef op_leaky_relu = { .name = "leaky_relu",

@@ -16,20 +16,25 @@ static Window window(const Node *n)
     return (Window) { attr_int(n, "k"), attr_int(n, "stride"), attr_int(n, "pad") };
 }
 
-static Status infer(Infer *c)
+static Status pooled(Infer *c, const Type *x, Type *y)
 {
     Window q = window(c->n);
-    if (c->in[0].shape.rank != 4) return infer_fail(c, "wants x[N,C,H,W]");
+    if (x->shape.rank != 4) return infer_fail(c, "wants x[N,C,H,W]");
     if (q.k < 1 || q.k > 1 << 20 || q.stride < 1 || q.pad < 0 || 2 * q.pad > q.k)
         return infer_fail(c, "wants k and stride of at least 1, pad from 0 to k/2; got k=%lld stride=%lld pad=%lld",
                           (long long)q.k, (long long)q.stride, (long long)q.pad);
-    c->out[0] = c->in[0];
-    c->out[0].rowmajor = false;
+    *y = *x;
+    y->rowmajor = false;
     for (int d = 2; d < 4; d++) {
-        int64_t span = c->in[0].shape.dim[d] + 2 * q.pad - q.k;
-        c->out[0].shape.dim[d] = span < 0 ? 0 : span / q.stride + 1;
+        int64_t span = x->shape.dim[d] + 2 * q.pad - q.k;
+        y->shape.dim[d] = span < 0 ? 0 : span / q.stride + 1;
     }
     return DYN_OK;
+}
+
+static Status infer(Infer *c)
+{
+    return pooled(c, &c->in[0], &c->out[0]);
 }
 
 /* Where in plane (n, ch) of x the maximum of window (h, w) lies, as hi * W + wi. */
@@ -76,6 +81,9 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
 
 static Status infer_grad(Infer *c)
 {
+    Type y;
+    TRY(pooled(c, &c->in[1], &y));
+    if (!shape_eq(&c->in[0].shape, &y.shape)) return infer_fail(c, "dy is not of the result's shape");
     return infer_like(c, 1);
 }
 

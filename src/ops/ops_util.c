@@ -164,6 +164,15 @@ Status infer_like(Infer *c, int input)
     return DYN_OK;
 }
 
+Status infer_pair(Infer *c)
+{
+    char s[96], t[96];
+    if (!shape_eq(&c->in[0].shape, &c->in[1].shape))
+        return infer_fail(c, "%s and %s must be equal", shape_text(&c->in[0].shape, s, sizeof s),
+                          shape_text(&c->in[1].shape, t, sizeof t));
+    return infer_like(c, 1);
+}
+
 void ref_act(const RefCall *c, const char *act)
 {
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
@@ -267,20 +276,32 @@ static unsigned reduced(const Node *n, int rank)
     return mask;
 }
 
+static Status reduced_type(Infer *c, const Type *x, Type *y)
+{
+    unsigned mask = reduced(c->n, x->shape.rank);
+    bool keep = attr_int(c->n, "keep");
+    if (!mask)
+        return infer_fail(c, "dims=%s are no dimensions of a rank-%d tensor", attr_text(c->n, "dims"), x->shape.rank);
+    *y = *x;
+    y->rowmajor = false;
+    y->shape.rank = 0;
+    for (int d = 0; d < x->shape.rank; d++)
+        if (keep || !(mask >> d & 1)) y->shape.dim[y->shape.rank++] = mask >> d & 1 ? 1 : x->shape.dim[d];
+    if (y->shape.rank == 0) y->shape = SHAPE(1);
+    return DYN_OK;
+}
+
 Status infer_reduce(Infer *c)
 {
-    const Shape *x = &c->in[0].shape;
-    Shape y = { .rank = 0 };
-    unsigned mask = reduced(c->n, x->rank);
-    bool keep = attr_int(c->n, "keep");
-    if (!mask) return infer_fail(c, "dims=%s are no dimensions of a rank-%d tensor", attr_text(c->n, "dims"), x->rank);
-    for (int d = 0; d < x->rank; d++)
-        if (keep || !(mask >> d & 1)) y.dim[y.rank++] = mask >> d & 1 ? 1 : x->dim[d];
-    if (y.rank == 0) y = SHAPE(1);
-    c->out[0] = c->in[0];
-    c->out[0].rowmajor = false;
-    c->out[0].shape = y;
-    return DYN_OK;
+    return reduced_type(c, &c->in[0], &c->out[0]);
+}
+
+Status infer_reduce_grad(Infer *c)
+{
+    Type y;
+    TRY(reduced_type(c, &c->in[1], &y));
+    if (!shape_eq(&c->in[0].shape, &y.shape)) return infer_fail(c, "dy is not of the result's shape");
+    return infer_like(c, 1);
 }
 
 Tensor kept(const Node *n, const Tensor *y, const Tensor *x)

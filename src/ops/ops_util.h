@@ -60,6 +60,8 @@ static inline double count_of(const Type *t)
 
 /* The result has the type of the given input. */
 Status infer_like(Infer *c, int input);
+/* The same for a gradient: input 0, dy, must have the shape of input 1, whose type the result has. */
+Status infer_pair(Infer *c);
 /* y = act(x); dx = dy * slope of act at x, for inputs dy, x; dx = dy * slope(v), for inputs dy, v. */
 void ref_act(const RefCall *c, const char *act);
 void ref_act_grad(const RefCall *c, const char *act);
@@ -84,6 +86,7 @@ int attr_list(const Node *n, const char *name, int64_t *list, int max);
 /* Reductions over the dimensions that attribute dims lists, with attribute keep: the type of y, and y seen with the
  * rank of x, size 1 where it was reduced. */
 Status infer_reduce(Infer *c);
+Status infer_reduce_grad(Infer *c); /* inputs dy, x */
 Tensor kept(const Node *n, const Tensor *y, const Tensor *x);
 
 #endif

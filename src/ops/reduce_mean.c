@@ -4,11 +4,6 @@
  * leaves [1]). Backends accumulate in f32 or wider. */
 #include "ops/ops_util.h"
 
-static Status infer(Infer *c)
-{
-    return infer_reduce(c);
-}
-
 static void grad(Grad *c)
 {
     if (c->dy[0].id)
@@ -30,11 +25,6 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
 
 /* ---- reduce_mean_grad: dy like y, x (only its type) -> dx */
 
-static Status infer_grad(Infer *c)
-{
-    return infer_like(c, 1);
-}
-
 static void ref_grad(const RefCall *c)
 {
     Tensor dy = kept(c->n, &c->in[0], &c->out[0]);
@@ -55,7 +45,7 @@ static const OpDef op_reduce_mean_grad = { .name = "reduce_mean_grad",
                                            .out = "dx",
                                            .attrs = "dims=2,3 keep=1",
                                            .shape_only = 1 << 1,
-                                           .infer = infer_grad,
+                                           .infer = infer_reduce_grad,
                                            .ref = ref_grad,
                                            .cost = cost_grad };
 const OpDef op_reduce_mean = { .name = "reduce_mean",
@@ -63,7 +53,7 @@ const OpDef op_reduce_mean = { .name = "reduce_mean",
                                .in = "x",
                                .out = "y",
                                .attrs = "dims=2,3 keep=1",
-                               .infer = infer,
+                               .infer = infer_reduce,
                                .grad = grad,
                                .ref = ref,
                                .cost = cost,

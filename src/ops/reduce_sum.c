@@ -4,11 +4,6 @@
  * [1]). Backends accumulate in f32 or wider. */
 #include "ops/ops_util.h"
 
-static Status infer(Infer *c)
-{
-    return infer_reduce(c);
-}
-
 static void grad(Grad *c)
 {
     if (c->dy[0].id) c->dx[0] = graph_emit(c->g, op_reduce_sum.also, INS(c->dy[0], c->in[0]), c->n->attr, c->n->n_attr);
@@ -27,11 +22,6 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
 }
 
 /* ---- reduce_sum_grad: dy like y, x (only its type) -> dx */
-
-static Status infer_grad(Infer *c)
-{
-    return infer_like(c, 1);
-}
 
 static void ref_grad(const RefCall *c)
 {
@@ -52,7 +42,7 @@ static const OpDef op_reduce_sum_grad = { .name = "reduce_sum_grad",
                                           .out = "dx",
                                           .attrs = "dims=2,3 keep=1",
                                           .shape_only = 1 << 1,
-                                          .infer = infer_grad,
+                                          .infer = infer_reduce_grad,
                                           .ref = ref_grad,
                                           .cost = cost_grad };
 const OpDef op_reduce_sum = { .name = "reduce_sum",
@@ -60,7 +50,7 @@ const OpDef op_reduce_sum = { .name = "reduce_sum",
                               .in = "x",
                               .out = "y",
                               .attrs = "dims=2,3 keep=1",
-                              .infer = infer,
+                              .infer = infer_reduce,
                               .grad = grad,
                               .ref = ref,
                               .cost = cost,

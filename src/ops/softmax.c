@@ -6,11 +6,17 @@
 
 #include <math.h>
 
-static Status infer(Infer *c)
+static Status check_dim(Infer *c)
 {
     int64_t dim = attr_int(c->n, "dim");
     if (dim < 0 || dim >= c->in[0].shape.rank)
         return infer_fail(c, "dimension %lld of a rank-%d tensor", (long long)dim, c->in[0].shape.rank);
+    return DYN_OK;
+}
+
+static Status infer(Infer *c)
+{
+    TRY(check_dim(c));
     return infer_like(c, 0);
 }
 
@@ -52,7 +58,8 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
 
 static Status infer_grad(Infer *c)
 {
-    return infer_like(c, 1);
+    TRY(check_dim(c));
+    return infer_pair(c);
 }
 
 static void ref_grad(const RefCall *c)

@@ -30,11 +30,6 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
 
 /* ---- tanh_grad: dy, y -> dx */
 
-static Status infer_grad(Infer *c)
-{
-    return infer_like(c, 1);
-}
-
 static void ref_grad(const RefCall *c)
 {
     ref_slope(c, slope);
@@ -50,7 +45,7 @@ static const OpDef op_tanh_grad = { .name = "tanh_grad",
                                     .in = "dy y",
                                     .out = "dx",
                                     .flags = OP_INPLACE,
-                                    .infer = infer_grad,
+                                    .infer = infer_pair,
                                     .ref = ref_grad,
                                     .cost = cost_grad };
 const OpDef op_tanh = { .name = "tanh",
