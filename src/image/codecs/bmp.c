@@ -69,7 +69,7 @@ static Status read_palette(const CodecInput *in, Bitmap *m, uint32_t at, uint32_
 {
     uint32_t n = 1u << m->bits;
     if (used > 0 && used < n) n = used;
-    for (uint32_t i = 0; i < n; i++) { /* a short file's missing entries stay black; its pixels are missing too */
+    for (uint32_t i = 0; i < n; i++) {
         size_t p = at + (size_t)i * (size_t)entry;
         if (p + 3 > in->n) return fail(err, DYN_FORMAT, "BMP ends inside its palette, entry %u", (unsigned)i);
         for (int c = 0; c < 3; c++)
@@ -83,13 +83,9 @@ static Status read_bitmap(const CodecInput *in, Bitmap *m, Error *err)
     const uint8_t *b = in->bytes;
     uint32_t at = le32(b + 10), size = le32(b + 14), compression = 0, used = 0;
     TRY(read_size(in, m, err));
+    if (in->n < 14 + (size_t)size) return fail(err, DYN_FORMAT, "BMP ends inside its header, at byte %zu", in->n);
     m->bits = le16(b + (size == 12 ? 24 : 28));
-    if (size >= 40) {
-        if (in->n < 54) return fail(err, DYN_FORMAT, "BMP ends inside its header");
-        compression = le32(b + 30), used = le32(b + 46);
-    } else if (size != 12 && in->n < 14 + (size_t)size) {
-        return fail(err, DYN_FORMAT, "BMP ends inside its header");
-    }
+    if (size >= 40) compression = le32(b + 30), used = le32(b + 46);
     m->rle = (compression == 1 && m->bits == 8) || (compression == 2 && m->bits == 4);
     if (!m->rle && compression != 0 && compression != 3 && compression != 6)
         return fail(err, DYN_UNSUPPORTED, "BMP compression %u with %d bits", (unsigned)compression, m->bits);
