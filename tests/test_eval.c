@@ -357,6 +357,29 @@ static void metrics_degenerate(void **state)
     arena_free(&a);
 }
 
+static void metrics_out_of_memory(void **state)
+{
+    Error err;
+    Placement l = { 1, 0, 0, 100, 100, 100, 100 };
+    Target t = { .5f, .5f, .2f, .2f, 1 };
+    Detection d = { 40, 40, 60, 60, .9f, 1 };
+    Status s = DYN_NOMEM;
+    for (long n = 1; s != DYN_OK && n < 100; n++) {
+        Metrics *m = NULL;
+        EvalResult r;
+        Arena *a = arena_new();
+        mem_fail_after(n);
+        s = metrics_new(&m, &(MetricsOpt) { .nc = 2, .confusion = true }, &err);
+        if (s == DYN_OK) s = metrics_add(m, &l, &d, 1, &t, 1, &err);
+        if (s == DYN_OK) s = metrics_result(m, a, &r, &err);
+        mem_fail_after(0);
+        if (s != DYN_OK) assert_int_equal(s, DYN_NOMEM);
+        metrics_free(&m);
+        arena_free(&a);
+    }
+    assert_int_equal(s, DYN_OK);
+}
+
 /* ---- files -------------------------------------------------------------------------------------------------- */
 
 static void coco_json(void **state)
@@ -394,13 +417,38 @@ static void coco_json(void **state)
     arena_free(&a);
 }
 
+static void json_lines(void **state)
+{
+    char *text;
+    size_t n;
+    FILE *f = open_memstream(&text, &n);
+    const char *names[] = { "tra\"m" };
+    Detection d[] = { { 1, 2.5f, 3.0625f, 4, .123456f, 0 }, { -1, 0, 1e6f, 1, 1, 7 } };
+    detections_json(f, "a\tb/c.jpg", 640, 480, d, 2, names, 1, (double[]) { 1.25, 20, .5 });
+    detections_json(f, "x", 1, 2, NULL, 0, names, 1, NULL);
+    fclose(f);
+    assert_string_equal(
+        text, "{\"path\": \"a\\u0009b/c.jpg\", \"shape\": [480, 640], \"detections\": ["
+              "{\"class\": 0, \"name\": \"tra\\\"m\", \"conf\": 0.12346, \"box\": [1.000, 2.500, 3.062, 4.000]}, "
+              "{\"class\": 7, \"name\": null, \"conf\": 1.00000, \"box\": [-1.000, 0.000, 1000000.000, 1.000]}], "
+              "\"speed_ms\": {\"preprocess\": 1.250, \"inference\": 20.000, \"postprocess\": 0.500}}\n"
+              "{\"path\": \"x\", \"shape\": [2, 1], \"detections\": []}\n");
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nms_is_torchvisions), cmocka_unit_test(nms_is_its_definition),
-        cmocka_unit_test(nms_edges),           cmocka_unit_test(boxes),
-        cmocka_unit_test(ap_example),          cmocka_unit_test(metrics_are_the_specs),
-        cmocka_unit_test(metrics_degenerate),  cmocka_unit_test(coco_json),
+        cmocka_unit_test(nms_is_torchvisions),
+        cmocka_unit_test(nms_is_its_definition),
+        cmocka_unit_test(nms_edges),
+        cmocka_unit_test(boxes),
+        cmocka_unit_test(ap_example),
+        cmocka_unit_test(metrics_are_the_specs),
+        cmocka_unit_test(metrics_degenerate),
+        cmocka_unit_test(coco_json),
+        cmocka_unit_test(metrics_out_of_memory),
+        cmocka_unit_test(json_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -174,6 +174,11 @@ Status coco_begin(CocoWriter *w, const char *path, CategoryMap map, Error *err);
 Status coco_add(CocoWriter *w, const char *image_path, const Detection *det, size_t n, Error *err);
 Status coco_end(CocoWriter *w, bool ok, Error *err);
 
+/* One image as one line of JSON with its newline: path, shape [h, w], detections (class, name or null, conf, box as
+ * corners in original pixels), and speed_ms {preprocess, inference, postprocess} unless NULL. Errors stay in f. */
+void detections_json(FILE *f, const char *path, int32_t w0, int32_t h0, const Detection *det, size_t n,
+                     const char *const *names, int32_t n_names, const double speed_ms[3]);
+
 /* "cls x y w h[ conf]" for det in original pixels of a w0 x h0 picture, no newline; returns the length as snprintf. */
 int label_row(char *buf, size_t size, const Detection *det, int32_t w0, int32_t h0, bool with_conf);
 

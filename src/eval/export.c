@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * export - predictions for other programs: COCO's predictions.json (spec 8.8) and label rows (9.5).
+ * export - predictions for other programs: COCO's predictions.json (spec 8.8), JSON lines, label rows (9.5).
  *
  * A locale with a decimal comma must not break the files: JSON numbers are printed from integers, label rows mended. */
 #include "eval/eval.h"
@@ -62,6 +62,15 @@ static void put_string(FILE *f, const char *s, size_t n)
     fputc('"', f);
 }
 
+static void put_box(FILE *f, const float b[4])
+{
+    for (int d = 0; d < 4; d++) {
+        fputs(d ? ", " : "[", f);
+        put_fixed(f, b[d], 3);
+    }
+    fputc(']', f);
+}
+
 static void put_image_id(FILE *f, const char *name, size_t stem)
 {
     size_t digits = strspn(name, "0123456789"), zeros = strspn(name, "0");
@@ -97,12 +106,9 @@ Status coco_add(CocoWriter *w, const char *image_path, const Detection *det, siz
         put_image_id(f, name, stem);
         fputs(", \"file_name\": ", f);
         put_string(f, name, strlen(name));
-        fprintf(f, ", \"category_id\": %d, \"bbox\": [", category);
-        for (int d = 0; d < 4; d++) {
-            if (d) fputs(", ", f);
-            put_fixed(f, b[d], 3);
-        }
-        fputs("], \"score\": ", f);
+        fprintf(f, ", \"category_id\": %d, \"bbox\": ", category);
+        put_box(f, b);
+        fputs(", \"score\": ", f);
         put_fixed(f, det[i].conf, 5);
         fputc('}', f);
         w->any = true;
@@ -114,6 +120,35 @@ Status coco_end(CocoWriter *w, bool ok, Error *err)
 {
     if (ok) fputs("\n]\n", w->file.f);
     return file_end(&w->file, ok, err);
+}
+
+void detections_json(FILE *f, const char *path, int32_t w0, int32_t h0, const Detection *det, size_t n,
+                     const char *const *names, int32_t n_names, const double speed_ms[3])
+{
+    static const char *const stage[] = { "preprocess", "inference", "postprocess" };
+    fputs("{\"path\": ", f);
+    put_string(f, path, strlen(path));
+    fprintf(f, ", \"shape\": [%d, %d], \"detections\": [", h0, w0);
+    for (size_t i = 0; i < n; i++) {
+        const float box[4] = { det[i].x1, det[i].y1, det[i].x2, det[i].y2 };
+        const char *name = det[i].cls >= 0 && det[i].cls < n_names ? names[det[i].cls] : NULL;
+        fprintf(f, "%s{\"class\": %d, \"name\": ", i ? ", " : "", det[i].cls);
+        if (name)
+            put_string(f, name, strlen(name));
+        else
+            fputs("null", f);
+        fputs(", \"conf\": ", f);
+        put_fixed(f, det[i].conf, 5);
+        fputs(", \"box\": ", f);
+        put_box(f, box);
+        fputc('}', f);
+    }
+    fputc(']', f);
+    for (int i = 0; i < 3 && speed_ms; i++) {
+        fprintf(f, "%s\"%s\": ", i ? ", " : ", \"speed_ms\": {", stage[i]);
+        put_fixed(f, speed_ms[i], 3);
+    }
+    fputs(speed_ms ? "}}\n" : "}\n", f);
 }
 
 int label_row(char *buf, size_t size, const Detection *det, int32_t w0, int32_t h0, bool with_conf)
