@@ -252,6 +252,39 @@ static void bar_plots(void **state)
     check_plot("chart.png", 700, 420, 6);
 }
 
+/* Whatever allocation fails, the answer is an error and nothing is lost (the sanitizer looks). */
+static void out_of_memory(void **state)
+{
+    Arena *a = arena_new();
+    Metrics *m;
+    EvalResult r;
+    Image im;
+    Target t = { .5f, .5f, .2f, .2f, 0 };
+    Detection d = { 10, 10, 60, 60, .9f, 0 };
+    DrawOpt opt = draw_defaults(coco_like, 20);
+    evaluate(&m, 3, a, &r);
+    grey_picture(&im, 64, 64, 99);
+    MosaicTile tile = { &im, &d, 1, "x.jpg" };
+    for (int what = 0; what < 5; what++) {
+        Status s = DYN_NOMEM;
+        long n = 0;
+        while (s != DYN_OK && n < 100) {
+            mem_fail_after(++n);
+            s = what == 0   ? report_curves(out_dir, &r, coco_like, &err)
+                : what == 1 ? report_confusion(out("oom.png"), r.confusion, 3, coco_like, true, &err)
+                : what == 2 ? report_labels(out("oom.png"), &t, 1, coco_like, 3, &err)
+                : what == 3 ? report_mosaic(out("oom.png"), &tile, 1, &opt, &err)
+                            : report_draw(&im, &d, 1, &opt, &err);
+            mem_fail_after(0);
+            if (s != DYN_OK) assert_int_equal(s, DYN_NOMEM);
+        }
+        assert_int_equal(s, DYN_OK);
+    }
+    image_free(&im);
+    metrics_free(&m);
+    arena_free(&a);
+}
+
 /* ---- text ---------------------------------------------------------------------------------------------------- */
 
 static void results_csv(void **state)
@@ -331,6 +364,12 @@ static void console_lines(void **state)
         train_line(buf, sizeof buf, &p),
         "    3/100     1.235    0.9877       1.1        217   640     12/250     93.3     3%      3:05");
     assert_int_equal(strlen(head), strlen(buf));
+    assert_string_equal(speed_text(buf, sizeof buf, 0.44, 25.06, 0, 1),
+                        "Speed: 0.4ms preprocess, 25.1ms inference, 0.0ms loss, 1.0ms postprocess per image");
+    assert_string_equal(speed_text(buf, sizeof buf, -1, 25, -1, 1),
+                        "Speed: 25.0ms inference, 1.0ms postprocess per image");
+    speed_text(buf, 20, 1, 1, 1, 1); /* cut, not overrun */
+    assert_int_equal(strlen(buf), 19);
     Detection d[] = { { .cls = 5 }, { .cls = 0 }, { .cls = 0 }, { .cls = 77 } };
     const char *names[] = { "person", "", "", "", "", "bus" };
     assert_string_equal(counts_text(a, d, 4, names, 6), "2 persons, 1 bus, 1 class 77, ");
@@ -388,6 +427,7 @@ int main(void)
         cmocka_unit_test(label_plots),
         cmocka_unit_test(bar_plots),
         cmocka_unit_test(results_csv),
+        cmocka_unit_test(out_of_memory),
         cmocka_unit_test(console_lines),
         cmocka_unit_test(works_without_fonts),
     };

@@ -101,13 +101,20 @@ static char *next_line(char **at)
 
 Status results_read(Arena *a, const char *path, ResultsTable *t, Error *err)
 {
-    enum { MOST_COLUMNS = 1000 };
-    char *text, *field;
-    size_t n, lines = 0;
-    *t = (ResultsTable) { 0 };
+    char *text;
+    size_t n;
     TRY(file_read(a, path, MOST_BYTES, &text, &n, err));
-    for (size_t i = 0; i < n; i++)
-        lines += text[i] == '\n';
+    return results_parse(a, text, path, t, err);
+}
+
+Status results_parse(Arena *a, char *text, const char *path, ResultsTable *t, Error *err)
+{
+    enum { MOST_COLUMNS = 1000 };
+    char *field;
+    size_t lines = 0;
+    *t = (ResultsTable) { 0 };
+    for (const char *c = text; *c; c++)
+        lines += *c == '\n';
     char *head = next_line(&text);
     size_t columns = 1;
     for (const char *c = head; *c; c++)

@@ -42,6 +42,22 @@ char *train_line(char *buf, size_t size, const TrainProgress *p)
     return buf;
 }
 
+char *speed_text(char *buf, size_t size, double preprocess_ms, double inference_ms, double loss_ms,
+                 double postprocess_ms)
+{
+    const char *const what[] = { "preprocess", "inference", "loss", "postprocess" };
+    const double ms[] = { preprocess_ms, inference_ms, loss_ms, postprocess_ms };
+    size_t used = 0;
+    snprintf(buf, size, "Speed:");
+    for (size_t i = 0; i < COUNT_OF(what); i++) {
+        used = strlen(buf);
+        if (ms[i] >= 0) snprintf(buf + used, size - used, "%s %.1fms %s", used > 6 ? "," : "", ms[i], what[i]);
+    }
+    used = strlen(buf);
+    snprintf(buf + used, size - used, " per image");
+    return buf;
+}
+
 char *counts_text(Arena *a, const Detection *det, size_t n, const char *const *names, int32_t n_names)
 {
     char *text = arena_strdup(a, n ? "" : "(no detections), ");

@@ -117,6 +117,8 @@ Status results_append(const char *path, const ResultsRow *row, const char *const
 Status results_trim(const char *path, int last_epoch, Error *err);
 /* Reads a results.csv of ours, or of the reference, old (padded) form included. */
 Status results_read(Arena *a, const char *path, ResultsTable *t, Error *err);
+/* The same from text [.., 0], which is written over and has to outlive *t; path is for messages only. */
+Status results_parse(Arena *a, char *text, const char *path, ResultsTable *t, Error *err);
 /* Index of a column, or -1. */
 int results_column(const ResultsTable *t, const char *name);
 
@@ -136,6 +138,9 @@ char *train_header(char *buf, size_t size);
 char *train_line(char *buf, size_t size, const TrainProgress *p);
 /* "12s", "3:05", "2:03:04", "1d 02:03"; "-" for what is no time. */
 char *duration_text(char *buf, size_t size, double seconds);
+/* "Speed: 0.4ms preprocess, 25.1ms inference, 0.2ms postprocess per image"; a part below 0 is left out. */
+char *speed_text(char *buf, size_t size, double preprocess_ms, double inference_ms, double loss_ms,
+                 double postprocess_ms);
 /* "4 persons, 1 bus, " in ascending class, or "(no detections), ": spec 9.6. NULL when out of memory. */
 char *counts_text(Arena *a, const Detection *det, size_t n, const char *const *names, int32_t n_names);
 
