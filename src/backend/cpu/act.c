@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One input, one output, element by element: activations and their gradients, cast, copy, scale, bytes to activations.
+ * One input, one output, element by element: activations and their gradients, cast, scale, bytes to activations.
  */
 #include "backend/cpu/cpu.h"
 #include "ops/ops.h"
@@ -12,11 +12,6 @@ typedef struct State {
     int threads;
     bool grad;
 } State;
-
-static void free_state(Kernel *k)
-{
-    mem_free(k->state);
-}
 
 static Status run(Kernel *k, const KernelArgs *a, Error *err)
 {
@@ -57,7 +52,7 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     } else if (str_eq(op, "scale")) {
         s.scale = (float)attr_float(node, "a");
         s.shift = (float)attr_float(node, "b");
-    } else if (!str_eq(op, "cast") && !str_eq(op, "copy")) {
+    } else if (!str_eq(op, "cast")) {
         snprintf(act, sizeof act, "%.*s", (int)(strlen(op) - (s.grad ? 5 : 0)), op);
         s.act = act_of(act);
         if (s.grad && s.act == ACT_SIGMOID) s.act = ACT_SIGMOID_Y;
@@ -69,20 +64,15 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     if (p->in[0].rowmajor != p->out[0].rowmajor) return decline(why, n, "change of layout");
     if (s.grad && (p->in[0].dtype != p->in[1].dtype || p->in[0].rowmajor != p->in[1].rowmajor))
         return decline(why, n, "operands of different types");
-    k->state = mem_alloc(sizeof s);
-    if (!k->state) return decline(why, n, "out of memory");
-    memcpy(k->state, &s, sizeof s);
-    k->impl = cpu->isa->name;
+    if (!accept(k, cpu, &s, sizeof s, s.grad ? run_grad : run, why, n)) return false;
     k->strided_in = s.grad ? 3 : 1;
     k->strided_out = 1;
-    k->run = s.grad ? run_grad : run;
-    k->free = free_state;
     return true;
 }
 
 const CpuKernel cpu_act = { .name = "act",
                             .ops =
-                                "relu silu sigmoid leaky_relu hardswish gelu tanh mish cast copy scale image relu_grad "
+                                "relu silu sigmoid leaky_relu hardswish gelu tanh mish cast scale image relu_grad "
                                 "silu_grad sigmoid_grad leaky_relu_grad hardswish_grad gelu_grad tanh_grad mish_grad",
                             .priority = PRIORITY_OWN,
                             .claim = claim };

@@ -18,11 +18,6 @@ typedef struct State {
     int threads;
 } State;
 
-static void free_state(Kernel *k)
-{
-    mem_free(k->state);
-}
-
 /* [N,C] as N pixels of C channels */
 static Rows pixels_of(const Tensor *t)
 {
@@ -141,14 +136,9 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     if (s.act == N_ACT) return decline(why, n, "act=%s", attr_text(p->node, "act"));
     if (s.rows * s.cols == 0) return decline(why, n, "empty");
     k->scratch_bytes = (size_t)(2 * s.cols * s.threads) * sizeof(double) + (size_t)(2 * s.cols) * sizeof(float);
-    k->state = mem_alloc(sizeof s);
-    if (!k->state) return decline(why, n, "out of memory");
-    memcpy(k->state, &s, sizeof s);
-    k->impl = cpu->isa->name;
+    if (!accept(k, cpu, &s, sizeof s, grad ? run_grad : run, why, n)) return false;
     k->strided_in = grad ? 3 : 1;
     k->strided_out = 1;
-    k->run = grad ? run_grad : run;
-    k->free = free_state;
     return true;
 }
 

@@ -12,11 +12,6 @@ typedef struct State {
     bool same;
 } State;
 
-static void free_state(Kernel *k)
-{
-    mem_free(k->state);
-}
-
 /* t as rows that fit an image of the shape of y: ld 0 where it repeats over space, splat where over channels. For one
  * image of the batch. */
 static Rows fitted(const Tensor *t, const Tensor *y, int64_t image)
@@ -80,14 +75,9 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     if (s.same && (a->rowmajor != y->rowmajor || b->rowmajor != y->rowmajor))
         return decline(why, n, "operands of different layouts");
     if (!s.same && !(is_image(y) && fits(a, y) && fits(b, y))) return decline(why, n, "this repetition");
-    k->state = mem_alloc(sizeof s);
-    if (!k->state) return decline(why, n, "out of memory");
-    memcpy(k->state, &s, sizeof s);
-    k->impl = cpu->isa->name;
+    if (!accept(k, cpu, &s, sizeof s, run, why, n)) return false;
     k->strided_in = 3;
     k->strided_out = 1;
-    k->run = run;
-    k->free = free_state;
     return true;
 }
 

@@ -36,6 +36,9 @@ Act act_of(const char *name); /* N_ACT when vector code does not know it */
 /* What the processor has, capped by name ("sse2", "avx2", ...; NULL: no cap). Unknown names: NULL. */
 const Isa *isa_pick(const char *cap);
 
+/* Ends a claim: impl, state (copied), run; declines when there is no memory. Such a state owns nothing else. */
+bool accept(Kernel *k, const Cpu *cpu, const void *state, size_t bytes,
+            Status (*run)(Kernel *, const KernelArgs *, Error *), char *why, size_t n);
 /* `return decline(why, n, "groups=%d", g)` in claim. */
 bool decline(char *why, size_t n, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
@@ -63,6 +66,11 @@ typedef struct Share {
     int64_t row, col, rows, cols;
 } Share;
 Share cut_share(const Cut *c, int i);
+/* The elements of x to y, both of the same shape and dtype, views of any strides with the same memory order (images:
+ * N H W C); x NULL: zeros. */
+void copy_view(const Tensor *x, const Tensor *y, int threads);
+/* t from index lo on along dim, size of them. */
+Tensor range_of(const Tensor *t, int64_t dim, int64_t lo, int64_t size);
 /* As many threads as are worth waking for so many elements. */
 int threads_for(int threads, int64_t elements);
 

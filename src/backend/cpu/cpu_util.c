@@ -10,6 +10,24 @@ bool decline(char *why, size_t n, const char *fmt, ...)
     return false;
 }
 
+static void free_state(Kernel *k)
+{
+    mem_free(k->state);
+    k->state = NULL;
+}
+
+bool accept(Kernel *k, const Cpu *cpu, const void *state, size_t bytes,
+            Status (*run)(Kernel *, const KernelArgs *, Error *), char *why, size_t n)
+{
+    k->state = mem_alloc(bytes);
+    if (!k->state) return decline(why, n, "out of memory");
+    memcpy(k->state, state, bytes);
+    k->impl = cpu->isa->name;
+    k->run = run;
+    k->free = free_state;
+    return true;
+}
+
 Act act_of(const char *name)
 {
     static const char *const names[] = {
@@ -126,4 +144,76 @@ Share cut_share(const Cut *c, int i)
     }
     share(c->rows, 1, i, c->threads, &lo, &hi);
     return (Share) { .row = lo, .rows = hi - lo, .cols = c->cols };
+}
+
+Tensor range_of(const Tensor *t, int64_t dim, int64_t lo, int64_t size)
+{
+    Tensor r = *t;
+    r.dim[dim] = size;
+    r.data = (char *)r.data + (size_t)(lo * r.stride[dim]) * dtype_bytes(r.dtype);
+    return r;
+}
+
+/* A copy as lines of `run` bytes: `inner` of them at fixed steps, and that for each of `outer` positions. */
+typedef struct Lines {
+    int order[MAX_RANK], n; /* dimensions left outside a line, outermost first */
+    int64_t run, inner, outer, step_x, step_y;
+} Lines;
+
+static Lines lines_of(const Tensor *x, const Tensor *y)
+{
+    static const int image_order[4] = { 0, 2, 3, 1 };
+    Lines l = { .run = 1, .inner = 1, .outer = 1 };
+    bool image = y->rank == 4 && y->stride[1] == 1;
+    for (int d = 0; d < y->rank; d++)
+        l.order[d] = image ? image_order[d] : d;
+    l.n = y->rank;
+    for (; l.n; l.n--) {
+        int d = l.order[l.n - 1];
+        if (y->dim[d] != 1 && (y->stride[d] != l.run || x->stride[d] != l.run)) break;
+        l.run *= y->dim[d];
+    }
+    if (l.n) {
+        int d = l.order[--l.n];
+        l.inner = y->dim[d], l.step_x = x->stride[d], l.step_y = y->stride[d];
+    }
+    for (int i = 0; i < l.n; i++)
+        l.outer *= y->dim[l.order[i]];
+    return l;
+}
+
+static void copy_line(const char *x, char *y, size_t bytes)
+{
+    if (x)
+        memcpy(y, x, bytes);
+    else
+        memset(y, 0, bytes);
+}
+
+void copy_view(const Tensor *x, const Tensor *y, int threads)
+{
+    Lines l = lines_of(x ? x : y, y);
+    size_t size = dtype_bytes(y->dtype);
+    int64_t per = l.run, total = tensor_count(y);
+    threads = threads_for(threads, total);
+    /* Short lines go a row of them at a time, so that the position is computed once for many; one long line is cut. */
+    if (l.outer * l.inner == 1) {
+        per = MAX((l.run + threads - 1) / threads, 1);
+        l.inner = (l.run + per - 1) / per, l.step_x = l.step_y = per;
+        l.outer = l.inner, l.inner = 1;
+    }
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t o = 0; o < l.outer; o++) {
+        int64_t at = o, ax = 0, ay = 0;
+        for (int i = l.n - 1; i >= 0; i--) {
+            int d = l.order[i];
+            ax += at % y->dim[d] * (x ? x->stride[d] : 0), ay += at % y->dim[d] * y->stride[d];
+            at /= y->dim[d];
+        }
+        if (per != l.run) ax = ay = o * per;
+        size_t bytes = (size_t)(per != l.run ? MIN(per, l.run - o * per) : l.run) * size;
+        for (int64_t i = 0; i < l.inner; i++)
+            copy_line(x ? (const char *)x->data + (size_t)(ax + i * l.step_x) * size : NULL,
+                      (char *)y->data + (size_t)(ay + i * l.step_y) * size, bytes);
+    }
 }

@@ -12,11 +12,6 @@ typedef struct State {
     bool mean;
 } State;
 
-static void free_state(Kernel *k)
-{
-    mem_free(k->state);
-}
-
 static Status run(Kernel *k, const KernelArgs *a, Error *err)
 {
     const State *s = k->state;
@@ -42,26 +37,44 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
     return DYN_OK;
 }
 
+/* dx = dy / pixels, everywhere */
+static Status run_spread(Kernel *k, const KernelArgs *a, Error *err)
+{
+    const State *s = k->state;
+    Rows dx = rows_of(&a->out[0]);
+    const char *dy = a->in[0].data;
+    int64_t step = a->in[0].stride[0] * (int64_t)dtype_bytes(a->in[0].dtype);
+#pragma omp parallel for num_threads(s->threads) schedule(static)
+    for (int i = 0; i < s->threads; i++)
+        for (int64_t g = 0; g < s->groups; g++) {
+            int64_t lo, hi;
+            share(s->rows, 1, i, s->threads, &lo, &hi);
+            s->isa->map(ACT_NONE, 1 / (float)s->rows, 0, (Block) { dy + g * step, 0, a->in[0].dtype, false },
+                        block_at(&dx, g * s->rows + lo, 0), hi - lo, s->cols);
+        }
+    return DYN_OK;
+}
+
 static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, size_t n)
 {
-    const Type *x = &p->in[0];
+    bool spread = str_eq(p->node->op->name, "gap_grad");
+    const Type *x = &p->in[spread ? 1 : 0];
     const int64_t *d = x->shape.dim;
-    State s = { .isa = cpu->isa, .mean = str_eq(p->node->op->name, "gap") };
-    if (!is_float(x) || !is_image(x)) return decline(why, n, "not an image of f32 or bf16");
+    State s = { .isa = cpu->isa, .mean = !str_eq(p->node->op->name, "bias_grad") };
+    if (!is_float(x) || !is_image(x) || !is_float(&p->in[0]) || !is_image(&p->in[0]))
+        return decline(why, n, "not an image of f32 or bf16");
     s.groups = s.mean ? d[0] : 1;
     s.rows = (s.mean ? 1 : d[0]) * d[2] * d[3];
     s.cols = d[1];
     if (s.rows * s.cols == 0) return decline(why, n, "empty");
     s.threads = threads_for(p->threads, s.rows * s.cols);
     k->scratch_bytes = (size_t)(s.cols * s.threads) * sizeof(double);
-    k->state = mem_alloc(sizeof s);
-    if (!k->state) return decline(why, n, "out of memory");
-    memcpy(k->state, &s, sizeof s);
-    k->impl = cpu->isa->name;
+    if (!accept(k, cpu, &s, sizeof s, spread ? run_spread : run, why, n)) return false;
     k->strided_in = 1;
-    k->run = run;
-    k->free = free_state;
+    k->strided_out = spread;
     return true;
 }
 
-const CpuKernel cpu_reduce = { .name = "reduce", .ops = "bias_grad gap", .priority = PRIORITY_OWN, .claim = claim };
+const CpuKernel cpu_reduce = {
+    .name = "reduce", .ops = "bias_grad gap gap_grad", .priority = PRIORITY_OWN, .claim = claim
+};

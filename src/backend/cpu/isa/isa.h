@@ -55,8 +55,11 @@ typedef struct Norm {
     X(void, map_grad, (Act act, Block dy, Block x, Block dx, int64_t rows, int64_t cols))                              \
     /* y = a op b */                                                                                                   \
     X(void, zip, (ZipOp op, Block a, Block b, Block y, int64_t rows, int64_t cols))                                    \
-    /* y = maximum of n blocks that start at src[i]; NaN wins */                                                       \
-    X(void, max_of, (const void *const *src, int n, Block like, Block y, int64_t rows, int64_t cols))                  \
+    /* y = maximum, or sum, of n blocks that start at src[i], rows ld apart; a NaN wins */                             \
+    X(void, max_of, (const void *const *src, int n, int64_t ld, Block y, int64_t rows, int64_t cols))                  \
+    X(void, sum_of, (const void *const *src, int n, int64_t ld, Block y, int64_t rows, int64_t cols))                  \
+    /* which of n single rows holds each column's maximum; the first of equals, a NaN wins */                          \
+    X(void, max_which, (const void *const *src, int n, DType t, int32_t *which, int64_t cols))                         \
     /* sum[C] += column sums: f32 within a few hundred rows, F64 across */                                             \
     X(void, column_sums, (Block x, int64_t rows, int64_t cols, double *sum))                                           \
     /* mean[C], m2[C]: mean and summed squared distance from it over these rows */                                     \

@@ -89,7 +89,8 @@ void ISA_NAME(zip)(ZipOp op, Block a, Block b, Block y, int64_t rows, int64_t co
     }
 }
 
-INLINE void max_rows(const void *const *src, int n_src, int64_t ld, const Block *y, DType t, int64_t rows, int64_t cols)
+INLINE void of_rows(bool sum, const void *const *src, int n_src, int64_t ld, const Block *y, DType t, int64_t rows,
+                    int64_t cols)
 {
     int64_t bytes = t == F32 ? 4 : 2;
     for (int64_t r = 0; r < rows; r++)
@@ -99,13 +100,40 @@ INLINE void max_rows(const void *const *src, int n_src, int64_t ld, const Block 
             V top = vload((const char *)src[0] + at, t, (int)n);
             for (int i = 1; i < n_src; i++) {
                 V v = vload((const char *)src[i] + at, t, (int)n);
-                top = vselect((v > top) | (v != v), v, top);
+                top = sum ? top + v : vselect((v > top) | (v != v), v, top);
             }
             vstore((char *)block_row(y, r, bytes) + c * bytes, t, (int)n, top);
         }
 }
 
-void ISA_NAME(max_of)(const void *const *src, int n, Block like, Block y, int64_t rows, int64_t cols)
+void ISA_NAME(max_of)(const void *const *src, int n, int64_t ld, Block y, int64_t rows, int64_t cols)
 {
-    FOR_TYPE(y.dtype, t, max_rows(src, n, like.ld, &y, t, rows, cols));
+    FOR_TYPE(y.dtype, t, of_rows(false, src, n, ld, &y, t, rows, cols));
+}
+
+void ISA_NAME(sum_of)(const void *const *src, int n, int64_t ld, Block y, int64_t rows, int64_t cols)
+{
+    FOR_TYPE(y.dtype, t, of_rows(true, src, n, ld, &y, t, rows, cols));
+}
+
+INLINE void which_row(const void *const *src, int n_src, DType t, int32_t *which, int64_t cols)
+{
+    int64_t bytes = t == F32 ? 4 : 2;
+    FOR_COLS(c, n, cols)
+    {
+        V top = vload((const char *)src[0] + c * bytes, t, (int)n);
+        VI at = { 0 };
+        for (int i = 1; i < n_src; i++) {
+            V v = vload((const char *)src[i] + c * bytes, t, (int)n);
+            VI better = (v > top) | (v != v);
+            top = vselect(better, v, top);
+            at = (better & i) | (~better & at);
+        }
+        memcpy(which + c, &at, 4 * (size_t)n);
+    }
+}
+
+void ISA_NAME(max_which)(const void *const *src, int n, DType type, int32_t *which, int64_t cols)
+{
+    FOR_TYPE(type, t, which_row(src, n, t, which, cols));
 }
