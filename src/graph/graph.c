@@ -184,17 +184,42 @@ Value graph_const(Graph *g, Type t, const void *data)
     return append_leaf(g, n, t);
 }
 
+/* The slot of a name: where it is, or the free one where it would go. n_slot must not be 0. */
+static int *param_slot(const Graph *g, const char *name)
+{
+    for (size_t at = rng_key(name);; at++) {
+        int *slot = &g->slot[at & (g->n_slot - 1)];
+        if (!*slot || str_eq(g->param[*slot - 1]->name, name)) return slot;
+    }
+}
+
+/* Slots stay at most half full; the old table is left to the arena. */
+static bool grow_slots(Graph *g)
+{
+    enum { FIRST = 256 };
+    if (2 * (g->n_param + 1) <= g->n_slot) return true;
+    size_t n = g->n_slot ? 2 * g->n_slot : FIRST;
+    int *slot = ARENA_ARRAY(g->a, int, n);
+    if (!slot) return false;
+    g->slot = slot;
+    g->n_slot = n;
+    for (size_t i = 0; i < g->n_param; i++)
+        *param_slot(g, g->param[i]->name) = (int)i + 1;
+    return true;
+}
+
 static ParamSpec *new_param(Graph *g, const char *name, ParamKind kind)
 {
     ParamSpec *p;
     if (g->err.status != DYN_OK || !name) return NULL;
-    if (!arena_grow(g->a, &g->param, g->n_param, &g->cap_param, sizeof *g->param) ||
+    if (!arena_grow(g->a, &g->param, g->n_param, &g->cap_param, sizeof *g->param) || !grow_slots(g) ||
         !(p = ARENA_NEW(g->a, ParamSpec))) {
         graph_fail(g, DYN_NOMEM, "out of memory");
         return NULL;
     }
     *p = (ParamSpec) { .name = name, .kind = kind, .offset = -1 };
     g->param[g->n_param++] = p;
+    *param_slot(g, name) = (int)g->n_param;
     return p;
 }
 
@@ -366,9 +391,7 @@ ParamSpec *graph_param_spec(const Graph *g, int i)
 
 int graph_find_param(const Graph *g, const char *name)
 {
-    for (size_t i = 0; i < g->n_param; i++)
-        if (str_eq(g->param[i]->name, name)) return (int)i;
-    return -1;
+    return g->n_slot ? *param_slot(g, name) - 1 : -1;
 }
 
 int graph_n_outputs(const Graph *g)

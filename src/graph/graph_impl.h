@@ -26,6 +26,8 @@ struct Graph {
     size_t n_value, cap_value;
     ParamSpec **param;
     size_t n_param, cap_param;
+    int *slot; /* [n_slot], a power of two or 0: open addressing by name, index + 1 of a parameter, 0 is free */
+    size_t n_slot;
     int64_t slab_n;
     NamedValue *output;
     size_t n_output, cap_output;
