@@ -473,6 +473,17 @@ static void test_errors(void **state)
     }
 }
 
+/* Few lines that would be a graph of millions of nodes. */
+static void test_too_large(void **state)
+{
+    char text[8192] = "nc: 2\nbackbone:\n";
+    Model *m;
+    for (int i = 0; i < 120; i++)
+        strcat(text, "  - [-1, 60, C3, [8, true, 1, 0.5]]\n");
+    strcat(text, "head:\n  - [-1, 1, Detect, [nc]]\n");
+    assert_fails(text_model("m.yaml", text, NULL, &m), DYN_FORMAT, "more than 100000 operations");
+}
+
 /* A model of every module, and every signature well-formed: each default binds to its own type. */
 static void test_every_module(void **state)
 {
@@ -543,7 +554,8 @@ int main(void)
         cmocka_unit_test(test_stacked_row),       cmocka_unit_test(test_names_and_keywords),
         cmocka_unit_test(test_activation),        cmocka_unit_test(test_compat),
         cmocka_unit_test(test_scale_choice),      cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_every_module),      cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_too_large),         cmocka_unit_test(test_every_module),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

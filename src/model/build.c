@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+/* No detector has as many nodes; repeats of repeats in a small file soon do. */
+enum { MAX_NODES = 100000 };
 /* Elements of one row's result at the nominal binding beyond which a description is taken for a mistake. */
 #define MAX_ROW_ELEMENTS (INT64_C(1) << 36)
 
@@ -34,6 +36,8 @@ static int64_t scaled_repeat(const RowSpec *r, double depth)
 static Status check_result(Graph *g, Value v, Error *err)
 {
     TRY(graph_status(g, err));
+    if (graph_n_nodes(g) > MAX_NODES)
+        return fail(err, DYN_FORMAT, "the model has more than %d operations with this row", MAX_NODES);
     const Shape *s = &value_type(g, v)->shape;
     char text[128];
     int64_t n = shape_count(s);

@@ -9,30 +9,31 @@
 
 #include <stdlib.h>
 
-static size_t owner_length(const char *name)
+static int by_text(const void *a, const void *b)
 {
-    const char *dot = strrchr(name, '.');
-    return dot ? (size_t)(dot - name) : 0;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* Layers without children, as the reference counts them: the owners of parameters below which no other owner lies, and
- * the parameterless ones that modules declared. */
-static int count_layers(const Model *m)
+ * the parameterless ones that modules declared. Names have no character before '.', so that whatever lies below an
+ * owner follows it in sorted order. */
+static Status count_layers(const Model *m, Arena *a, int *layers, Error *err)
 {
-    int n = graph_n_params(m->g), leaves = m->n_leaf;
+    int n = graph_n_params(m->g);
+    const char **owner = ARENA_ARRAY(a, const char *, n + 1);
+    if (!owner) return fail_nomem(err, (size_t)n * sizeof *owner);
     for (int i = 0; i < n; i++) {
-        const char *name = graph_param_spec(m->g, i)->name;
-        size_t len = owner_length(name);
-        bool leaf = true;
-        for (int k = 0; k < n && leaf; k++) {
-            const char *other = graph_param_spec(m->g, k)->name;
-            if (strncmp(other, name, len + 1)) continue;
-            size_t other_len = owner_length(other);
-            leaf = other_len == len ? k >= i : false; /* an owner counts at its first parameter */
-        }
-        leaves += leaf;
+        const char *name = graph_param_spec(m->g, i)->name, *dot = strrchr(name, '.');
+        if (!(owner[i] = arena_strndup(a, name, dot ? (size_t)(dot - name) : 0))) return fail_nomem(err, strlen(name));
     }
-    return leaves;
+    qsort(owner, (size_t)n, sizeof *owner, by_text);
+    *layers = m->n_leaf;
+    for (int i = 0; i < n; i++) {
+        size_t len = strlen(owner[i]);
+        const char *next = i + 1 < n ? owner[i + 1] : "";
+        *layers += !(str_starts(next, owner[i]) && (!next[len] || next[len] == '.'));
+    }
+    return DYN_OK;
 }
 
 static void count_norms(const Graph *g, int *n, int64_t *channels)
@@ -100,8 +101,9 @@ Status model_info(const Model *m, int64_t imgsz, Arena *a, ModelInfo *info, Erro
     Binding b = { .batch = 1, .height = imgsz, .width = imgsz, .targets = 1, .act = F32 };
     Cost *each = ARENA_ARRAY(a, Cost, graph_n_nodes(m->g) + 1), sum;
     Graph *fused;
-    *info = (ModelInfo) { .layers = count_layers(m), .row_gflops = ARENA_ARRAY(a, double, m->n_row) };
+    *info = (ModelInfo) { .row_gflops = ARENA_ARRAY(a, double, m->n_row) };
     if (!each || !info->row_gflops) return fail_nomem(err, sizeof *each);
+    TRY(count_layers(m, a, &info->layers, err));
     for (int i = 0; i < graph_n_params(m->g); i++) {
         const ParamSpec *p = graph_param_spec(m->g, i);
         if (p->kind == PARAM_STATE || p->kind == PARAM_COUNT) continue;
