@@ -39,7 +39,7 @@ static const char *const more[] = {
     "!sigmoid x[1,40,21,23]",
     "!add a[2,37,15,20] b[2,37,15,20]",
     "!mul a[2,37,15,20] b[2,37,1,1]",
-    "!mul a[2,37,15,20] b[2,1,21,20]",
+    "!mul a[2,37,15,20] b[2,1,15,20]",
     "!image x[1,3,65,63]:u8",
     "!maxpool2d x[2,67,11,10] k=5 pad=2",
     "!maxpool2d x[1,17,12,13] k=3 stride=2 pad=1",
