@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "train/programs.h"
+
+#include "passes/passes.h"
+
+Status programs_open(TrainPrograms *p, const Model *m, LossGain gain, DType act, Backend *backend, const Slab *params,
+                     const Slab *grads, Error *err)
+{
+    Graph *forward;
+    *p = (TrainPrograms) { .backend = backend, .params = params, .grads = grads, .act = act };
+    TRY(train_loss_graph(m, gain, false, &forward, err));
+    Status s = passes_training(forward, "loss", &p->graph, err);
+    graph_free(&forward);
+    return s;
+}
+
+void programs_close(TrainPrograms *p)
+{
+    for (int i = 0; i < MAX_PROGRAMS; i++)
+        program_free(&p->cached[i].program);
+    graph_free(&p->graph);
+}
+
+/* The program for this size with room for n targets; a smaller one of the same size, an empty place, or the one that
+ * was idle longest makes room for a new one. */
+static TrainProgram *place_for(TrainPrograms *p, const TrainBatch *b, bool *fits)
+{
+    TrainProgram *place = &p->cached[0];
+    for (int i = 0; i < MAX_PROGRAMS; i++) {
+        TrainProgram *c = &p->cached[i];
+        if (c->program && c->bind.batch == b->n && c->bind.height == b->height && c->bind.width == b->width) {
+            *fits = c->bind.targets >= b->n_targets;
+            return c;
+        }
+        if (c->used < place->used) place = c;
+    }
+    *fits = false;
+    return place;
+}
+
+/* Room for labels grows in powers of two, so that a crowded batch costs a compilation now and then, not each time. */
+static int64_t target_room(const TrainBatch *b)
+{
+    int64_t room = 64;
+    while (room < b->n_targets || room < 16 * b->n)
+        room *= 2;
+    return room;
+}
+
+static Status program_for(TrainPrograms *p, const TrainBatch *b, Program **out, Error *err)
+{
+    bool fits;
+    TrainProgram *c = place_for(p, b, &fits);
+    if (!fits) {
+        program_free(&c->program);
+        c->bind = (Binding) {
+            .batch = b->n, .height = b->height, .width = b->width, .targets = target_room(b), .act = p->act
+        };
+        ProgramSpec spec = {
+            .graph = p->graph, .bind = c->bind, .backend = p->backend, .params = p->params, .grads = p->grads
+        };
+        TRY(program_compile(&spec, &c->program, err));
+        TRY(program_load(c->program, err));
+    }
+    c->used = ++p->clock;
+    *out = c->program;
+    return DYN_OK;
+}
+
+Status programs_run(TrainPrograms *p, const TrainBatch *b, double items[3], Error *err)
+{
+    Program *program;
+    TRY(program_for(p, b, &program, err));
+    program_bind_input(program, "images", (void *)b->images);
+    if (b->n_targets > 0)
+        memcpy(program_input(program, "targets").data, b->targets, (size_t)b->n_targets * 6 * sizeof(float));
+    *(int32_t *)program_input(program, "n_targets").data = (int32_t)b->n_targets;
+    TRY(program_run(program, err));
+    Tensor t = program_output(program, "items");
+    for (int k = 0; k < 3; k++)
+        items[k] = dtype_load(t.data, t.dtype, k);
+    return DYN_OK;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * programs - compiled training steps by batch size and shape. Few are kept: each owns the memory of its activations. */
+#ifndef TRAIN_PROGRAMS_H
+#define TRAIN_PROGRAMS_H
+
+#include "train/train.h"
+
+enum { MAX_PROGRAMS = 4 };
+
+typedef struct TrainProgram {
+    Program *program;
+    Binding bind;
+    int64_t used; /* when last, for choosing the one to drop */
+} TrainProgram;
+
+typedef struct TrainPrograms {
+    Graph *graph; /* forward, loss and backward */
+    Backend *backend;
+    const Slab *params, *grads;
+    DType act;
+    TrainProgram cached[MAX_PROGRAMS];
+    int64_t clock;
+} TrainPrograms;
+
+Status programs_open(TrainPrograms *p, const Model *m, LossGain gain, DType act, Backend *backend, const Slab *params,
+                     const Slab *grads, Error *err);
+void programs_close(TrainPrograms *p);
+/* Forward and backward of one batch: gradients go to the slab, items receives box, cls and dfl. */
+Status programs_run(TrainPrograms *p, const TrainBatch *b, double items[3], Error *err);
+
+#endif
