@@ -49,63 +49,25 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
     return (Cost) { 8 * map_elements(n, in, n->n_in - 4), 0 };
 }
 
-/* What an anchor with a weight is to learn. */
-typedef struct Goal {
-    double weight, xyxy[4]; /* grid units */
-    double hi_part[4];      /* of each side's distance, between the bins lo and lo + 1 */
-    int lo[4];
-} Goal;
-
-static Goal goal_of(const Tensor *assigned, const V8Layout *q, int64_t i, const V8Anchor *at)
-{
-    Goal g = { .weight = load_i(&assigned[2], i) };
-    for (int k = 0; k < 4; k++) {
-        g.xyxy[k] = load_i(&assigned[0], i * 4 + k) / at->stride;
-        double point = k % 2 ? at->py : at->px, reach = k < 2 ? point - g.xyxy[k] : g.xyxy[k] - point;
-        reach = CLAMP(reach, 0, q->bins - 1 - 0.01);
-        g.lo[k] = (int)reach;
-        g.hi_part[k] = reach - g.lo[k];
-    }
-    return g;
-}
-
-typedef struct Terms {
-    double box, cls, dfl;
-} Terms;
-
-static void add_box_terms(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, const Goal *g, Terms *t)
-{
-    double z[4 * V8_MAX_BINS], p[V8_MAX_BINS], log_sum, d[4], ce = 0;
-    v8_logits(box, q, n, at, z);
-    for (int s = 0; s < 4; s++) {
-        const double *zs = z + s * q->bins;
-        d[s] = v8_side(zs, q->bins, p, &log_sum);
-        ce += log_sum - zs[g->lo[s]] * (1 - g->hi_part[s]) - zs[g->lo[s] + 1] * g->hi_part[s];
-    }
-    double pred[4] = { at->px - d[0], at->py - d[1], at->px + d[2], at->py + d[3] };
-    t->box += (1 - v8_ciou(pred, g->xyxy, NULL)) * g->weight;
-    t->dfl += ce / 4 * g->weight;
-}
-
 static void ref(const RefCall *c)
 {
     V8Layout q = v8_layout(c->n, c->in);
     const Tensor *assigned = &c->in[2 * q.n_level];
-    Terms t = { 0 };
+    double box = 0, dfl = 0, bce = 0;
     for (int64_t n = 0; n < q.N; n++)
         for (int64_t a = 0; a < q.A; a++) {
             V8Anchor at = v8_anchor(&q, a);
             int64_t i = n * q.A + a, cls = (int64_t)load_i(&assigned[1], i);
-            Goal g = goal_of(assigned, &q, i, &at);
-            if (g.weight > 0) add_box_terms(&c->in[at.level], &q, n, &at, &g, &t);
+            V8Goal g = v8_goal(assigned, &q, i, &at);
+            if (g.weight > 0) v8_box_terms(&c->in[at.level], &q, n, &at, &g, &box, &dfl);
             for (int64_t k = 0; k < q.nc; k++) {
                 double z = load4(&c->in[q.n_level + at.level], n, k, at.y, at.x), want = k == cls ? g.weight : 0;
-                t.cls += MAX(z, 0) - z * want + log1p(exp(-fabs(z)));
+                bce += MAX(z, 0) - z * want + log1p(exp(-fabs(z)));
             }
         }
     double sum = load_i(&assigned[3], 0);
-    double item[3] = { attr_float(c->n, "box") * t.box / sum, attr_float(c->n, "cls") * t.cls / sum,
-                       attr_float(c->n, "dfl") * t.dfl / sum };
+    double item[3] = { attr_float(c->n, "box") * box / sum, attr_float(c->n, "cls") * bce / sum,
+                       attr_float(c->n, "dfl") * dfl / sum };
     store_i(&c->out[0], 0, (item[0] + item[1] + item[2]) * (double)q.N);
     for (int k = 0; k < 3; k++)
         store_i(&c->out[1], k, item[k]);
@@ -128,27 +90,6 @@ static Cost cost_grad(const Node *n, const Type *in, const Type *out)
     return (Cost) { 8 * map_elements(n, in, n->n_in - 5), 0 };
 }
 
-/* Gradient of gain_box * (1 - CIoU) * weight + gain_dfl * CE * weight by the logits of one anchor. */
-static void box_gradient(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, const Goal *g,
-                         double gain_box, double gain_dfl, double *dz)
-{
-    double z[4 * V8_MAX_BINS], p[4][V8_MAX_BINS], log_sum, d[4], by_corner[4];
-    v8_logits(box, q, n, at, z);
-    for (int s = 0; s < 4; s++)
-        d[s] = v8_side(z + s * q->bins, q->bins, p[s], &log_sum);
-    double pred[4] = { at->px - d[0], at->py - d[1], at->px + d[2], at->py + d[3] };
-    v8_ciou(pred, g->xyxy, by_corner);
-    for (int s = 0; s < 4; s++) {
-        double by_side = (s < 2 ? 1 : -1) * by_corner[s] * gain_box * g->weight;
-        double ce = gain_dfl / 4 * g->weight;
-        double *out = dz + s * q->bins;
-        for (int k = 0; k < q->bins; k++)
-            out[k] = p[s][k] * (by_side * (k - d[s]) + ce);
-        out[g->lo[s]] -= ce * (1 - g->hi_part[s]);
-        out[g->lo[s] + 1] -= ce * g->hi_part[s];
-    }
-}
-
 static void ref_grad(const RefCall *c)
 {
     V8Layout q = v8_layout(c->n, c->in);
@@ -158,11 +99,11 @@ static void ref_grad(const RefCall *c)
         for (int64_t a = 0; a < q.A; a++) {
             V8Anchor at = v8_anchor(&q, a);
             int64_t i = n * q.A + a, cls = (int64_t)load_i(&assigned[1], i);
-            Goal g = goal_of(assigned, &q, i, &at);
+            V8Goal g = v8_goal(assigned, &q, i, &at);
             double dz[4 * V8_MAX_BINS] = { 0 };
             if (g.weight > 0)
-                box_gradient(&c->in[at.level], &q, n, &at, &g, scale * attr_float(c->n, "box"),
-                             scale * attr_float(c->n, "dfl"), dz);
+                v8_box_gradient(&c->in[at.level], &q, n, &at, &g, scale * attr_float(c->n, "box"),
+                                scale * attr_float(c->n, "dfl"), dz);
             for (int k = 0; k < 4 * q.bins; k++)
                 store4(&c->out[at.level], n, k, at.y, at.x, dz[k]);
             for (int64_t k = 0; k < q.nc; k++) {

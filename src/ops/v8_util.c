@@ -146,3 +146,53 @@ double v8_ciou(const double a[4], const double b[4], double d[4])
     }
     return iou - rho2 / c2 - v * alpha;
 }
+
+/* ---- what the loss asks of one anchor ------------------------------------------------------------------------ */
+
+V8Goal v8_goal(const Tensor *assigned, const V8Layout *q, int64_t i, const V8Anchor *at)
+{
+    V8Goal g = { .weight = load_i(&assigned[2], i) };
+    for (int k = 0; k < 4; k++) {
+        g.xyxy[k] = load_i(&assigned[0], i * 4 + k) / at->stride;
+        double point = k % 2 ? at->py : at->px, reach = k < 2 ? point - g.xyxy[k] : g.xyxy[k] - point;
+        reach = CLAMP(reach, 0, q->bins - 1 - 0.01);
+        g.lo[k] = (int)reach;
+        g.hi_part[k] = reach - g.lo[k];
+    }
+    return g;
+}
+
+void v8_box_terms(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, const V8Goal *g,
+                  double *box_loss, double *dfl_loss)
+{
+    double z[4 * V8_MAX_BINS], p[V8_MAX_BINS], log_sum, d[4], ce = 0;
+    v8_logits(box, q, n, at, z);
+    for (int s = 0; s < 4; s++) {
+        const double *zs = z + s * q->bins;
+        d[s] = v8_side(zs, q->bins, p, &log_sum);
+        ce += log_sum - zs[g->lo[s]] * (1 - g->hi_part[s]) - zs[g->lo[s] + 1] * g->hi_part[s];
+    }
+    double pred[4] = { at->px - d[0], at->py - d[1], at->px + d[2], at->py + d[3] };
+    *box_loss += (1 - v8_ciou(pred, g->xyxy, NULL)) * g->weight;
+    *dfl_loss += ce / 4 * g->weight;
+}
+
+void v8_box_gradient(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, const V8Goal *g,
+                     double gain_box, double gain_dfl, double *dz)
+{
+    double z[4 * V8_MAX_BINS], p[4][V8_MAX_BINS], log_sum, d[4], by_corner[4];
+    v8_logits(box, q, n, at, z);
+    for (int s = 0; s < 4; s++)
+        d[s] = v8_side(z + s * q->bins, q->bins, p[s], &log_sum);
+    double pred[4] = { at->px - d[0], at->py - d[1], at->px + d[2], at->py + d[3] };
+    v8_ciou(pred, g->xyxy, by_corner);
+    for (int s = 0; s < 4; s++) {
+        double by_side = (s < 2 ? 1 : -1) * by_corner[s] * gain_box * g->weight;
+        double ce = gain_dfl / 4 * g->weight;
+        double *out = dz + s * q->bins;
+        for (int k = 0; k < q->bins; k++)
+            out[k] = p[s][k] * (by_side * (k - d[s]) + ce);
+        out[g->lo[s]] -= ce * (1 - g->hi_part[s]);
+        out[g->lo[s] + 1] -= ce * g->hi_part[s];
+    }
+}

@@ -52,4 +52,19 @@ void v8_box(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at,
  * aspect term is a constant. */
 double v8_ciou(const double a[4], const double b[4], double d[4]);
 
+/* What an anchor is to learn. */
+typedef struct V8Goal {
+    double weight, xyxy[4]; /* box in grid units */
+    double hi_part[4];      /* of each side's distance, which lies between the bins lo and lo + 1 */
+    int lo[4];
+} V8Goal;
+/* assigned: target_box, cls, weight, score_sum; i = image * A + anchor. */
+V8Goal v8_goal(const Tensor *assigned, const V8Layout *q, int64_t i, const V8Anchor *at);
+/* Adds weight * (1 - CIoU) and weight * cross entropy of the four distributions (mean). */
+void v8_box_terms(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, const V8Goal *g,
+                  double *box_loss, double *dfl_loss);
+/* Their gradient by the 4 R logits, each with its gain. */
+void v8_box_gradient(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, const V8Goal *g,
+                     double gain_box, double gain_dfl, double *dz);
+
 #endif
