@@ -307,6 +307,8 @@ static void refusals(void **state)
     } bad[] = {
         { "add", "a[2,3] b[2,4]", "do not fit" },
         { "add", "a[2,3] b[3]", "do not fit" },
+        { "add", "a[2,3]", "takes the inputs" },
+        { "silu", "a[2,3] b[2,3]", "takes the inputs" },
         { "matmul", "a[2,3] b[4,5]", "do not fit" },
         { "matmul", "a[3] b[3]", "do not fit" },
         { "batchnorm", "x[1,3,2,2] gamma[3] beta[3] mean[3] var[4]", "3 channels" },

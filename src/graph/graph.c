@@ -285,12 +285,34 @@ static int count_outputs(const Node *n)
     return count;
 }
 
+/* Inputs against "x w b? res?" or "x*": the required ones are there and not void, and there are no more than named. */
+static bool inputs_fit(const OpDef *op, const Value *in, int n_in)
+{
+    const char *s = op->in;
+    int k = 0;
+    for (; *s; k++) {
+        size_t len = strcspn(s, " ");
+        bool optional = s[len - 1] == '?';
+        if (s[len - 1] == '*') break; /* stands last: this one and any number more */
+        if (!optional && (k >= n_in || !in[k].id)) return false;
+        s += len;
+        s += *s == ' ';
+    }
+    if (!*s) return n_in <= k;
+    for (int i = k; i < n_in; i++)
+        if (!in[i].id) return false;
+    return n_in > k;
+}
+
 Value graph_emit(Graph *g, const OpDef *op, const Value *in, int n_in, const Attr *attr, int n_attr)
 {
     enum { MAX_PORTS = 64 };
     Type in_type[MAX_PORTS], out_type[MAX_PORTS];
     Error err;
     if (n_in > MAX_PORTS) graph_fail(g, DYN_SHAPE, "%s '%s': more than %d inputs", op->name, g->scope, MAX_PORTS);
+    if (g->err.status == DYN_OK && !inputs_fit(op, in, n_in))
+        graph_fail(g, DYN_SHAPE, "%s '%s': takes the inputs '%s', got %d, or one of them void", op->name, g->scope,
+                   op->in, n_in);
     Node *n = new_node(g, NODE_OP, g->scope, n_in, 0);
     if (!n) return (Value) { 0 };
     n->op = op;
