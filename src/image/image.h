@@ -106,6 +106,13 @@ Status letterbox_into(const LetterboxPlan *plan, uint8_t pad, const Image *src, 
  * constant border). Coordinates are rounded to 1/32 pixel, as there. dst is the caller's and must not overlap src;
  * sides of src up to 32767. A singular M gives what OpenCV gives: every pixel from the same place. DYN_NOMEM only. */
 Status image_warp_affine(const Image *src, const double M[6], uint8_t border, Image *dst, Error *err);
+/* The same of a canvas of the border's grey on which pictures lie, without drawing it; im's pixel (0, 0) is at (x, y).
+ * The patches must not overlap. Pixel for pixel what a warp of the drawn canvas gives, however large that would be. */
+typedef struct ImagePatch {
+    Image im;
+    int x, y;
+} ImagePatch;
+Status image_warp_patches(const ImagePatch *patch, int n, const double M[6], uint8_t border, Image *dst, Error *err);
 Status image_warp_perspective(const Image *src, const double M[9], uint8_t border, Image *dst, Error *err);
 void image_flip_lr(Image *im); /* in place, as is the next */
 void image_flip_ud(Image *im);

@@ -31,20 +31,33 @@ static int32_t to_int(double x)
 #endif
 }
 
+typedef struct Canvas {
+    const ImagePatch *patch;
+    int n;
+    uint8_t border;
+} Canvas;
+
+/* NULL where there is no patch. */
+static const uint8_t *canvas_pixel(const Canvas *c, int x, int y)
+{
+    for (const ImagePatch *p = c->patch; p < c->patch + c->n; p++)
+        if (x >= p->x && x - p->x < p->im.w && y >= p->y && y - p->y < p->im.h)
+            return p->im.data + (ptrdiff_t)(y - p->y) * p->im.stride_bytes + 3 * (ptrdiff_t)(x - p->x);
+    return NULL;
+}
+
 /* Four pixels, of which some may lie outside. (sx, sy) is the upper left one, fx and fy in 1/32 pixel. */
-static void sample_edge(const Image *src, int sx, int sy, int fx, int fy, uint8_t border, uint8_t *d)
+static void sample_edge(const Canvas *c, int sx, int sy, int fx, int fy, uint8_t *d)
 {
     int sum[3] = { 512, 512, 512 };
     for (int k = 0; k < 4; k++) {
-        int x = sx + (k & 1), y = sy + (k >> 1);
         int weight = (k & 1 ? fx : FRACTION - fx) * (k >> 1 ? fy : FRACTION - fy);
-        bool in = x >= 0 && x < src->w && y >= 0 && y < src->h;
-        const uint8_t *p = in ? src->data + (ptrdiff_t)y * src->stride_bytes + 3 * (ptrdiff_t)x : NULL;
-        for (int c = 0; c < 3; c++)
-            sum[c] += weight * (in ? p[c] : border);
+        const uint8_t *p = canvas_pixel(c, sx + (k & 1), sy + (k >> 1));
+        for (int i = 0; i < 3; i++)
+            sum[i] += weight * (p ? p[i] : c->border);
     }
-    for (int c = 0; c < 3; c++)
-        d[c] = (uint8_t)(sum[c] >> 10);
+    for (int i = 0; i < 3; i++)
+        d[i] = (uint8_t)(sum[i] >> 10);
 }
 
 #ifdef __SSE2__
@@ -127,12 +140,12 @@ typedef struct AffineRow {
     int64_t x0, y0;
 } AffineRow;
 
-static void edge_pixels(const Image *src, const AffineRow *r, Span s, uint8_t border, uint8_t *d)
+static void edge_pixels(const Canvas *c, const AffineRow *r, Span s, uint8_t *d)
 {
     for (int i = s.from; i < s.to; i++) {
         int64_t x = (r->x0 + r->dx[i]) >> FRACTION_BITS, y = (r->y0 + r->dy[i]) >> FRACTION_BITS;
-        sample_edge(src, (int)(x >> FRACTION_BITS), (int)(y >> FRACTION_BITS), (int)(x & (FRACTION - 1)),
-                    (int)(y & (FRACTION - 1)), border, d + 3 * (ptrdiff_t)i);
+        sample_edge(c, (int)(x >> FRACTION_BITS), (int)(y >> FRACTION_BITS), (int)(x & (FRACTION - 1)),
+                    (int)(y & (FRACTION - 1)), d + 3 * (ptrdiff_t)i);
     }
 }
 
@@ -149,22 +162,24 @@ static void inside_pixels(const Image *src, const AffineRow *r, Span s, uint8_t 
     }
 }
 
-static void affine_row(const Image *src, const AffineRow *r, int n, uint8_t border, uint8_t *d)
+/* What one patch gives of an output row. Pixels between patches are drawn by each of them, the same every time. */
+static void affine_row(const Canvas *c, const ImagePatch *p, const AffineRow *r, int n, uint8_t *d)
 {
-    Span touch = meet(span_of(r->dx, n, r->x0, -1, src->w - 1), span_of(r->dy, n, r->y0, -1, src->h - 1));
+    int64_t left = p->x, top = p->y, w = p->im.w, h = p->im.h;
+    Span touch = meet(span_of(r->dx, n, r->x0, left - 1, left + w - 1), span_of(r->dy, n, r->y0, top - 1, top + h - 1));
     /* sample_inside reads two bytes more than its pixels: one column of margin keeps them in the row */
-    Span in = meet(span_of(r->dx, n, r->x0, 0, src->w - 3), span_of(r->dy, n, r->y0, 0, src->h - 2));
+    Span in = meet(span_of(r->dx, n, r->x0, left, left + w - 3), span_of(r->dy, n, r->y0, top, top + h - 2));
     if (in.from == in.to) in = (Span) { touch.to, touch.to };
-    memset(d, border, (size_t)touch.from * 3);
-    edge_pixels(src, r, (Span) { touch.from, in.from }, border, d);
-    inside_pixels(src, r, in, d);
-    edge_pixels(src, r, (Span) { in.to, touch.to }, border, d);
-    memset(d + 3 * (ptrdiff_t)touch.to, border, (size_t)(n - touch.to) * 3);
+    AffineRow own = { r->dx, r->dy, r->x0 - left * FINE, r->y0 - top * FINE };
+    edge_pixels(c, r, (Span) { touch.from, in.from }, d);
+    inside_pixels(&p->im, &own, in, d);
+    edge_pixels(c, r, (Span) { in.to, touch.to }, d);
 }
 
-Status image_warp_affine(const Image *src, const double M[6], uint8_t border, Image *dst, Error *err)
+Status image_warp_patches(const ImagePatch *patch, int n, const double M[6], uint8_t border, Image *dst, Error *err)
 {
     if (dst->w < 1 || dst->h < 1) return DYN_OK;
+    const Canvas canvas = { patch, n, border };
     int32_t *dx = mem_alloc((size_t)dst->w * 2 * sizeof *dx), *dy = dx + dst->w;
     if (!dx) return fail_nomem(err, (size_t)dst->w * 2 * sizeof *dx);
     double det = M[0] * M[4] - M[1] * M[3], d = det != 0 ? 1.0 / det : 0;
@@ -176,10 +191,19 @@ Status image_warp_affine(const Image *src, const double M[6], uint8_t border, Im
         enum { HALF = FINE / FRACTION / 2 };
         AffineRow r = { dx, dy, (int64_t)to_int((b * y + tx) * FINE) + HALF,
                         (int64_t)to_int((e * y + ty) * FINE) + HALF };
-        affine_row(src, &r, dst->w, border, dst->data + (ptrdiff_t)y * dst->stride_bytes);
+        uint8_t *row = dst->data + (ptrdiff_t)y * dst->stride_bytes;
+        memset(row, border, (size_t)dst->w * 3);
+        for (int i = 0; i < n; i++)
+            affine_row(&canvas, &patch[i], &r, dst->w, row);
     }
     mem_free(dx);
     return DYN_OK;
+}
+
+Status image_warp_affine(const Image *src, const double M[6], uint8_t border, Image *dst, Error *err)
+{
+    const ImagePatch whole = { *src, 0, 0 };
+    return image_warp_patches(&whole, 1, M, border, dst, err);
 }
 
 /* Inverse of a 3 x 3 matrix by cofactors; zeros when singular. */
@@ -205,7 +229,8 @@ static void perspective_pixel(const Image *src, int32_t x, int32_t y, uint8_t bo
             sample_inside(src->data + (ptrdiff_t)sy * src->stride_bytes + 3 * (ptrdiff_t)sx, src->stride_bytes, fx, fy);
         memcpy(d, &v, 3);
     } else {
-        sample_edge(src, sx, sy, fx, fy, border, d);
+        const ImagePatch whole = { *src, 0, 0 };
+        sample_edge(&(Canvas) { &whole, 1, border }, sx, sy, fx, fy, d);
     }
 }
 
