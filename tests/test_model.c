@@ -513,6 +513,7 @@ static void test_every_module(void **state)
         { "nn.Sigmoid", "[]" },
         { "nn.LeakyReLU", "[0.1]" },
         { "nn.Hardswish", "[]" },
+        { "nn.Mish", "[]" },
     };
     for (size_t i = 0; i < COUNT_OF(T); i++) {
         char text[256];
