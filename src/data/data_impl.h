@@ -33,4 +33,8 @@ typedef struct Order {
 Status order_init(Order *o, Arena *a, const Dataset *ds, const LoaderOptions *opt, Error *err);
 void order_epoch(Order *o, uint64_t seed, int64_t epoch);
 
+/* ---- ratio_sort.c ---- */
+/* Sorts index[n] (0..n-1 on entry) by key, ties in the reference's order. */
+void ratio_sort(const double *key, int64_t *index, int64_t n);
+
 #endif

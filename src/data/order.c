@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Order of an epoch and shapes of rectangular batches (spec 5.7). The sort by aspect ratio is stable (the reference's
- * is not), so that ties come in the order of the paths. */
+ * Order of an epoch and shapes of rectangular batches (spec 5.7). */
 #include "data/data_impl.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct Ratio {
-    double h_by_w;
-    int64_t index;
-} Ratio;
-
-static int by_ratio(const void *a, const void *b)
-{
-    const Ratio *x = a, *y = b;
-    if (x->h_by_w != y->h_by_w) return x->h_by_w < y->h_by_w ? -1 : 1;
-    return x->index < y->index ? -1 : x->index > y->index;
-}
 
 static int side(double share, const LoaderOptions *opt)
 {
@@ -26,9 +13,9 @@ static int side(double share, const LoaderOptions *opt)
     return (int)ceil(share * opt->imgsz / stride + opt->pad) * stride;
 }
 
-static void rect_shape(const Ratio *r, int64_t n, const LoaderOptions *opt, int shape[2])
+static void rect_shape(double lowest, double highest, const LoaderOptions *opt, int shape[2])
 {
-    double lowest = r[0].h_by_w, highest = r[n - 1].h_by_w, h = 1, w = 1;
+    double h = 1, w = 1;
     if (highest < 1)
         h = highest;
     else if (lowest > 1)
@@ -38,15 +25,14 @@ static void rect_shape(const Ratio *r, int64_t n, const LoaderOptions *opt, int 
 
 static Status rect_order(Order *o, Arena *a, const Dataset *ds, const LoaderOptions *opt, Error *err)
 {
-    Ratio *r = ARENA_ARRAY(a, Ratio, o->n);
-    if (!r) return fail_nomem(err, (size_t)o->n * sizeof *r);
+    double *h_by_w = ARENA_ARRAY(a, double, o->n);
+    if (!h_by_w) return fail_nomem(err, (size_t)o->n * sizeof *h_by_w);
     for (int64_t i = 0; i < o->n; i++)
-        r[i] = (Ratio) { (double)ds->item[i].h / ds->item[i].w, i };
-    qsort(r, (size_t)o->n, sizeof *r, by_ratio);
-    for (int64_t i = 0; i < o->n; i++)
-        o->base[i] = r[i].index;
+        h_by_w[i] = (double)ds->item[i].h / ds->item[i].w;
+    ratio_sort(h_by_w, o->base, o->n);
     for (int64_t k = 0; k < o->n_batches; k++) {
-        rect_shape(r + k * o->batch, MIN(o->batch, o->n - k * o->batch), opt, o->shape[k]);
+        int64_t first = k * o->batch, last = MIN(first + o->batch, o->n) - 1;
+        rect_shape(h_by_w[o->base[first]], h_by_w[o->base[last]], opt, o->shape[k]);
         if (o->shape[k][0] != o->shape[0][0] || o->shape[k][1] != o->shape[0][1]) o->shuffle = false;
     }
     return DYN_OK;
