@@ -7,7 +7,7 @@ enum { MAX_PROGRAMS = 24 };
 
 typedef struct Cached {
     Program *program;
-    int64_t n, h, w;
+    int64_t n, h, w, targets;
     uint64_t used;
     uint64_t loaded; /* generation of the parameters that it was loaded with; 0: never */
 } Cached;
@@ -56,12 +56,12 @@ void detector_set_params(Detector *d, const Slab *params)
         program_set_params(d->cache[i].program, params);
 }
 
-static Cached *slot_for(Detector *d, int64_t n, int64_t h, int64_t w)
+static Cached *slot_for(Detector *d, int64_t n, int64_t h, int64_t w, int64_t targets)
 {
     Cached *oldest = &d->cache[0];
     for (int i = 0; i < d->n_cached; i++) {
         Cached *c = &d->cache[i];
-        if (c->n == n && c->h == h && c->w == w) return c;
+        if (c->n == n && c->h == h && c->w == w && c->targets >= targets) return c;
         if (c->used < oldest->used) oldest = c;
     }
     if (d->n_cached < MAX_PROGRAMS) return &d->cache[d->n_cached++];
@@ -70,12 +70,12 @@ static Cached *slot_for(Detector *d, int64_t n, int64_t h, int64_t w)
     return oldest;
 }
 
-static Status prepare(Detector *d, int64_t n, int64_t h, int64_t w, Cached **out, Error *err)
+static Status prepare(Detector *d, int64_t n, int64_t h, int64_t w, int64_t targets, Cached **out, Error *err)
 {
-    Cached *c = slot_for(d, n, h, w);
+    Cached *c = slot_for(d, n, h, w, targets);
     if (!c->program) {
         ProgramSpec spec = { .graph = d->graph,
-                             .bind = { n, h, w, 1, d->spec.act },
+                             .bind = { n, h, w, targets, d->spec.act },
                              .backend = d->spec.backend,
                              .params = d->spec.params,
                              .fold = d->spec.fold };
@@ -85,7 +85,7 @@ static Status prepare(Detector *d, int64_t n, int64_t h, int64_t w, Cached **out
             d->cache[d->n_cached] = (Cached) { 0 };
             return s;
         }
-        c->n = n, c->h = h, c->w = w;
+        c->n = n, c->h = h, c->w = w, c->targets = targets;
     }
     c->used = ++d->clock;
     if (c->loaded != d->generation) {
@@ -99,20 +99,48 @@ static Status prepare(Detector *d, int64_t n, int64_t h, int64_t w, Cached **out
 Status detector_program(Detector *d, int64_t n, int64_t h, int64_t w, Program **p, Error *err)
 {
     Cached *c;
-    TRY(prepare(d, n, h, w, &c, err));
+    TRY(prepare(d, n, h, w, 1, &c, err));
     *p = c->program;
+    return DYN_OK;
+}
+
+static Status run(Detector *d, Cached *c, const uint8_t *rgb, DetectorOutput *out, Error *err)
+{
+    program_bind_input(c->program, "images", (void *)rgb);
+    TRY(program_run(c->program, err));
+    Tensor y = program_output(c->program, "y"), score = program_output(c->program, "score");
+    if (!y.data || y.rank != 3) return fail(err, DYN_UNSUPPORTED, "the model has no detection output");
+    *out = (DetectorOutput) { .y = y.data, .score = score.data, .n = c->n, .n_anchors = y.dim[1], .nc = y.dim[2] - 4 };
     return DYN_OK;
 }
 
 Status detector_run(Detector *d, const uint8_t *rgb, int64_t n, int64_t h, int64_t w, DetectorOutput *out, Error *err)
 {
     Cached *c;
-    TRY(prepare(d, n, h, w, &c, err));
-    program_bind_input(c->program, "images", (void *)rgb);
-    TRY(program_run(c->program, err));
-    Tensor y = program_output(c->program, "y"), score = program_output(c->program, "score");
-    if (!y.data || y.rank != 3) return fail(err, DYN_UNSUPPORTED, "the model has no detection output");
-    *out = (DetectorOutput) { .y = y.data, .score = score.data, .n = n, .n_anchors = y.dim[1], .nc = y.dim[2] - 4 };
+    TRY(prepare(d, n, h, w, 1, &c, err));
+    return run(d, c, rgb, out, err);
+}
+
+/* Room for labels grows by doubling, so that few programs serve all batches. */
+static int64_t rounded_up(int64_t n)
+{
+    int64_t room = 256;
+    while (room < n)
+        room *= 2;
+    return room;
+}
+
+Status detector_run_labelled(Detector *d, const uint8_t *rgb, int64_t n, int64_t h, int64_t w, const float *targets,
+                             int64_t n_targets, DetectorOutput *out, Error *err)
+{
+    Cached *c;
+    if (!graph_find_output(d->graph, "items").id) return detector_run(d, rgb, n, h, w, out, err);
+    TRY(prepare(d, n, h, w, rounded_up(n_targets), &c, err));
+    Tensor room = program_input(c->program, "targets"), count = program_input(c->program, "n_targets");
+    if (n_targets) memcpy(room.data, targets, (size_t)n_targets * 6 * sizeof *targets);
+    *(int32_t *)count.data = (int32_t)n_targets;
+    TRY(run(d, c, rgb, out, err));
+    out->items = program_output(c->program, "items").data;
     return DYN_OK;
 }
 

@@ -28,13 +28,19 @@ void detector_set_params(Detector *d, const Slab *params);
 typedef struct DetectorOutput {
     const float *y;     /* [n, n_anchors, 4+nc] */
     const float *score; /* [n, n_anchors] best class probability */
+    const float *items; /* [3] box, class, distribution loss of the batch; NULL unless the graph has them and labels
+                           were given */
     int64_t n, n_anchors, nc;
 } DetectorOutput;
 
 /* rgb: uint8 [n, h, w, 3], letterboxed, sides multiples of the stride. Compiles a program on the first use of a size.
  */
 Status detector_run(Detector *d, const uint8_t *rgb, int64_t n, int64_t h, int64_t w, DetectorOutput *out, Error *err);
-/* The same with test-time augmentation (spec 3.3). */
+/* The same for a graph with the loss on it (inputs targets and n_targets, output items): rows [n_targets][6] of image,
+ * class, cx, cy, w, h relative to the picture. A graph without it ignores the labels. */
+Status detector_run_labelled(Detector *d, const uint8_t *rgb, int64_t n, int64_t h, int64_t w, const float *targets,
+                             int64_t n_targets, DetectorOutput *out, Error *err);
+/* The same as detector_run with test-time augmentation (spec 3.3). */
 Status detector_run_augmented(Detector *d, const uint8_t *rgb, int64_t n, int64_t h, int64_t w, int64_t stride,
                               DetectorOutput *out, Error *err);
 Predictions detector_predictions(const DetectorOutput *out, int64_t image);
