@@ -20,7 +20,7 @@ LIBS     := yaml-0.1 jansson libzip zlib libjpeg libpng libwebp libwebpdemux lib
 # The C standard library of a threaded program, and oneDNN, whose Debian package has no .pc file.
 LDLIBS   += $(shell pkg-config --libs $(LIBS) 2>/dev/null) -ldnnl -lm -pthread
 CPPFLAGS += -Iinclude -Isrc -I$(B)/gen -D_GNU_SOURCE -DDYN_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
-WARN     := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
+WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter $(if $(findstring clang,$(CC)),-Wno-pass-failed)
 CFLAGS_release := -O2 -g -DNDEBUG
 CFLAGS_debug   := -O1 -g
 CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -135,11 +135,32 @@ install: all
 	ln -sf libdynyolo.so.0 $(DESTDIR)$(PREFIX)/lib/libdynyolo.so
 	install -Dm644 $(B)/dynyolo.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/dynyolo.pc
 
+# Everything that must be green before a commit lands.
+CHECK_MAKE = $(MAKE) -j$(JOBS) --no-print-directory
+check: deps
+	@sh tools/deps.sh $(CHECK_PACKAGES)
+	@echo '== format'; git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+	@echo '== rooms'; sh tools/rooms.sh
+	@echo '== gcc -Werror'; $(CHECK_MAKE) CC=gcc B=build-gcc EXTRA=-Werror all tests >/dev/null
+	@echo '== clang -Werror'; $(CHECK_MAKE) CC=clang B=build-clang EXTRA=-Werror all tests >/dev/null
+	@echo '== tidy'; $(CHECK_MAKE) B=build-gcc tidy
+	@echo '== tests under address and undefined-behaviour sanitizers'
+	@$(CHECK_MAKE) MODE=asan B=build-asan tests >/dev/null
+	@B=build-asan sh tests/run.sh $(TEST_BIN:$(B)/%=build-asan/%)
+	@echo '== fuzz'; $(CHECK_MAKE) fuzz FUZZ_SECONDS=$(or $(FUZZ_SECONDS),10)
+	@echo '== tests'; B=build-gcc sh tests/run.sh $(TEST_BIN:$(B)/%=build-gcc/%)
+
+TIDY := $(LIB_SRC:%=tidy/%) $(CLI_SRC:%=tidy/%)
+.PHONY: tidy $(TIDY)
+tidy: $(TIDY)
+$(TIDY): tidy/%: $(GEN)
+	@clang-tidy --quiet $* -- -std=c11 -fopenmp $(CPPFLAGS) -DNDEBUG 2>/dev/null
+
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 size:
 	@for d in src/*/; do printf '%7d  %s\n' $$(cat $$(find $$d -name '*.[ch]') | wc -l) $$d; done
 clean:
-	rm -rf build build-fuzz
+	rm -rf build build-*
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_BIN:%=%.d) $(FUZZERS:%=%.d)

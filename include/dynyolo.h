@@ -109,6 +109,7 @@ typedef struct DynOptions {
     /* synth, benchmark */
     int64_t n, n_classes, iters;
     bool train_step;
+    uint64_t given[4]; /* bit i: row i was set by dyn_option_set (a resumed training keeps the rest as it was) */
 } DynOptions;
 
 typedef enum DynOptionType {
@@ -211,6 +212,7 @@ typedef struct DynEvent {
     const DynDetection *detections;
     size_t n_detections;
     const char *const *names;
+    const char *json; /* one line of JSON when format=json was asked for, else NULL */
     double preprocess_ms, inference_ms, postprocess_ms;
 } DynEvent;
 

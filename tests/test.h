@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
+#undef fail /* cmocka's is another */
 /* cmocka wants these before it */
 #include <cmocka.h>
 

@@ -313,6 +313,8 @@ DynStatus dyn_option_set(DynOptions *o, DynMode mode, const char *key, const cha
         if (note) *note = r->help;
         return DYN_OK;
     }
+    size_t at = (size_t)(r - rows);
+    o->given[at / 64] |= (uint64_t)1 << at % 64;
     if (is_none(value)) { /* back to "not given" */
         DynOptions fresh;
         dyn_options_defaults(&fresh, mode);
@@ -323,6 +325,14 @@ DynStatus dyn_option_set(DynOptions *o, DynMode mode, const char *key, const cha
     if (str_eq(key, "fraction") && str_eq(value, "0"))
         return fail(err, DYN_USAGE, "fraction=0 leaves no picture to train on");
     return assign(o, r, value, err);
+}
+
+_Static_assert(COUNT_OF(rows) <= 256, "DynOptions.given has a bit for each row");
+
+bool options_given(const DynOptions *o, const DynOptionRow *r)
+{
+    size_t at = (size_t)(r - rows);
+    return o->given[at / 64] >> at % 64 & 1;
 }
 
 char *options_text(const DynOptions *o, const DynOptionRow *r, Arena *a)

@@ -8,4 +8,7 @@
  * memory. */
 char *options_text(const DynOptions *o, const DynOptionRow *r, Arena *a);
 
+/* Was the row set by dyn_option_set? */
+bool options_given(const DynOptions *o, const DynOptionRow *r);
+
 #endif

@@ -7,6 +7,7 @@
 #include "report/report.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct PredictJob {
@@ -72,6 +73,19 @@ static Status save_picture(PredictJob *j, PredictResult *r, const char *stem, Er
     return s;
 }
 
+static char *json_of(PredictJob *j, const PredictResult *r)
+{
+    char *buf = NULL, *copy = NULL;
+    size_t n;
+    FILE *f = open_memstream(&buf, &n);
+    if (!f) return NULL;
+    detections_json(f, r->path, r->image->w, r->image->h, r->det, r->n, (const char *const *)j->model->m->names,
+                    (int32_t)j->model->m->nc, (double[]) { r->preprocess_ms, r->inference_ms, r->postprocess_ms });
+    if (fclose(f) == 0 && n) copy = arena_strndup(j->a, buf, n - 1); /* without its newline */
+    free(buf);
+    return copy;
+}
+
 static Status tell(PredictJob *j, const PredictResult *r, Error *err)
 {
     const Model *m = j->model->m;
@@ -81,13 +95,15 @@ static Status tell(PredictJob *j, const PredictResult *r, Error *err)
                                        (long long)r->total, r->path, (long long)r->net_h, (long long)r->net_w, counts,
                                        r->inference_ms)
                         : NULL;
-    if (!det || !text) return fail_nomem(err, r->n * sizeof *det);
+    char *json = j->o->format ? json_of(j, r) : NULL;
+    if (!det || !text || (j->o->format && !json)) return fail_nomem(err, r->n * sizeof *det);
     for (size_t i = 0; i < r->n; i++)
         det[i] =
             (DynDetection) { r->det[i].x1, r->det[i].y1, r->det[i].x2, r->det[i].y2, r->det[i].conf, r->det[i].cls };
     if (j->event)
         j->event(j->user, &(DynEvent) { .kind = DYN_EVENT_RESULT,
                                         .text = text,
+                                        .json = json,
                                         .done = r->index + 1,
                                         .total = r->total,
                                         .path = r->path,

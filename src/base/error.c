@@ -4,6 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
+#ifdef __clang_analyzer__
+#undef fail
+#undef fail_in
+#undef fail_nomem
+#undef fail_errno
+#endif
+
 static const char *const status_names[] = {
 #define X(name, text) #name,
     DYN_STATUS_MAP(X)

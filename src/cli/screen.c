@@ -21,37 +21,6 @@ static void clear_status(Screen *s)
     s->status_shown = false;
 }
 
-static void json_text(const char *t)
-{
-    putchar('"');
-    for (; *t; t++) {
-        unsigned char c = (unsigned char)*t;
-        if (c == '"' || c == '\\')
-            printf("\\%c", c);
-        else if (c < 0x20)
-            printf("\\u%04x", c);
-        else
-            putchar(c);
-    }
-    putchar('"');
-}
-
-static void json_result(const DynEvent *e)
-{
-    printf("{\"path\":");
-    json_text(e->path);
-    printf(",\"shape\":[%d,%d],\"detections\":[", e->height, e->width);
-    for (size_t i = 0; i < e->n_detections; i++) {
-        const DynDetection *d = &e->detections[i];
-        printf("%s{\"class\":%d,\"name\":", i ? "," : "", d->cls);
-        json_text(e->names[d->cls]);
-        printf(",\"conf\":%.5f,\"box\":[%.2f,%.2f,%.2f,%.2f]}", d->conf, d->x1, d->y1, d->x2, d->y2);
-    }
-    printf("],\"speed_ms\":{\"preprocess\":%.2f,\"inference\":%.2f,\"postprocess\":%.2f}}\n", e->preprocess_ms,
-           e->inference_ms, e->postprocess_ms);
-    fflush(stdout);
-}
-
 /* Results go to standard output unless JSON owns it; status lines always to standard error. */
 static void say(const Screen *s, const char *text)
 {
@@ -82,8 +51,8 @@ void screen_event(void *screen, const DynEvent *e)
         break;
     case DYN_EVENT_RESULT:
         clear_status(s);
-        if (s->json)
-            json_result(e);
+        if (e->json)
+            printf("%s\n", e->json), fflush(stdout);
         else
             say(s, e->text);
         break;

@@ -51,7 +51,10 @@ static Status differentiate(const Graph *in, const char *loss, bool wrt_inputs, 
     if (!l.id) graph_fail(r.dst, DYN_USAGE, "the graph has no output '%s' to differentiate", loss);
     int n_nodes = graph_n_nodes(r.dst), n_values = graph_n_values(r.dst) + 1;
     s = (Sweep) { r.dst, ARENA_ARRAY(r.a, bool, n_values), ARENA_ARRAY(r.a, Value, n_values) };
-    if (!s.need || !s.grad) graph_fail(r.dst, DYN_NOMEM, "out of memory");
+    if (!s.need || !s.grad) {
+        graph_fail(r.dst, DYN_NOMEM, "out of memory");
+        return rewrite_end(&r, out, err);
+    }
     if (graph_status(r.dst, err) != DYN_OK) return rewrite_end(&r, out, err);
     for (int i = 0; i < n_nodes; i++) {
         const Node *n = graph_node(r.dst, i);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/setup.h"
+
+#include <math.h>
+#include <unistd.h>
+
+Status setup_config(const DynOptions *o, Arena *a, DataConfig *config, Error *err)
+{
+    if (!o->data) return fail(err, DYN_USAGE, "which data set? For example: data=bccd.yaml (dynyolo synth draws one)");
+    return data_config_read(a, o->data, config, err);
+}
+
+Status setup_dataset(const DynContext *ctx, const DynOptions *o, const DataConfig *config, const char *split, Arena *a,
+                     Dataset **ds, Error *err)
+{
+    const DataSources *from = str_eq(split, "train")  ? &config->train
+                              : str_eq(split, "val")  ? &config->val
+                              : str_eq(split, "test") ? &config->test
+                                                      : NULL;
+    int32_t *classes;
+    DatasetOptions d = DATASET_OPTIONS;
+    if (!from) return fail(err, DYN_USAGE, "split=%s: wants train, val or test", split);
+    if (!from->n) return fail(err, DYN_USAGE, "'%s' names no %s pictures", config->file, split);
+    TRY(parse_ids(o->classes, "classes", a, &classes, &d.n_classes, err));
+    d.classes = classes;
+    d.title = split;
+    d.single_cls = o->single_cls;
+    d.threads = (int)o->workers;
+    if (str_eq(split, "train") && o->fraction > 0) d.fraction = o->fraction;
+    return dataset_open(ds, config, from, &d, &ctx->log, err);
+}
+
+Status setup_val_loader(const DynContext *ctx, const DynOptions *o, const Dataset *ds, int64_t imgsz, int64_t batch,
+                        bool rect, int64_t stride, Loader **l, Error *err)
+{
+    LoaderOptions lo = LOADER_OPTIONS;
+    lo.imgsz = (int)imgsz;
+    lo.batch = (int)batch;
+    lo.stride = (int)stride;
+    lo.rect = rect;
+    lo.pad = 0.5;
+    lo.workers = (int)o->workers;
+    setup_cache(o, &lo);
+    return loader_new(l, ds, &lo, &ctx->log, err);
+}
+
+void setup_cache(const DynOptions *o, LoaderOptions *lo)
+{
+    long pages = sysconf(_SC_AVPHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    lo->cache = o->cache && (str_eq(o->cache, "True") || str_eq(o->cache, "true") || str_eq(o->cache, "ram"));
+    lo->cache_bytes = pages > 0 && size > 0 ? (size_t)pages / 3 * 2 * (size_t)size : 0;
+}
+
+ValidateSpec setup_validation(DynContext *ctx, const DynOptions *o, int64_t stride)
+{
+    ValidateSpec s = { .nms = nms_defaults_val(),
+                       .single_cls = o->single_cls,
+                       .augment = o->augment,
+                       .stride = stride,
+                       .plots = o->plots,
+                       .save_json = o->save_json,
+                       .save_txt = o->save_txt,
+                       .save_conf = o->save_conf,
+                       .stop = &ctx->stop };
+    if (!isnan(o->conf)) s.nms.conf = o->conf;
+    s.nms.iou = o->iou;
+    s.nms.max_det = o->max_det;
+    s.nms.agnostic = o->single_cls || o->agnostic_nms;
+    return s;
+}
+
+Status setup_metrics(DynContext *ctx, const ValidateResult *r, const char *const *names, bool per_class,
+                     const char *dir, DynMetrics *out, Error *err)
+{
+    const EvalResult *e = &r->eval;
+    *out = (DynMetrics) { .precision = e->p,
+                          .recall = e->r,
+                          .map50 = e->map50,
+                          .map50_95 = e->map,
+                          .fitness = eval_fitness(e, FITNESS_CLASSIC),
+                          .preprocess_ms = r->ms[0],
+                          .inference_ms = r->ms[1],
+                          .postprocess_ms = r->ms[2],
+                          .images = e->images,
+                          .instances = e->instances,
+                          .save_dir = dir };
+    out->table = eval_table(e, names, per_class, ctx->job);
+    return out->table ? DYN_OK : fail_nomem(err, 1);
+}
+
+void progress_validation(void *progress, int64_t done, int64_t total)
+{
+    const Progress *p = progress;
+    char text[64];
+    if (!p->event) return;
+    snprintf(text, sizeof text, "validating %lld/%lld", (long long)done, (long long)total);
+    p->event(p->user, &(DynEvent) { .kind = DYN_EVENT_BATCH, .text = text, .done = done, .total = total });
+}

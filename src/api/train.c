@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dyn_train: data set, model and loaders for the training loop (src/train), what it shows and what it leaves behind
+ * (spec 7). */
+#include "api/resume.h"
+#include "api/setup.h"
+#include "api/train_source.h"
+#include "train/train.h"
+
+#include <math.h>
+
+typedef struct TrainRun {
+    DynContext *ctx;
+    DynOptions o;
+    DynEventFn *event;
+    void *user;
+    Arena *a;
+    DataConfig config;
+    Backend *backend;
+    DType act;
+    Model *model;
+    Dataset *train, *val;
+    Loader *train_loader, *val_loader;
+    TrainPictures pictures;
+    Graph *val_graph;   /* the model with the loss on it */
+    Detector *detector; /* of val_graph, for the moving average */
+    char *dir;
+    int64_t imgsz;
+    DynMetrics *best;
+} TrainRun;
+
+static void say(TrainRun *r, DynEventKind kind, const char *text)
+{
+    if (r->event && text) r->event(r->user, &(DynEvent) { .kind = kind, .text = text });
+}
+
+/* ---- the model ------------------------------------------------------------------------------------------------ */
+
+static bool truthy(const char *s)
+{
+    return s && (str_eq(s, "True") || str_eq(s, "true"));
+}
+
+static bool falsy(const char *s)
+{
+    return !s || str_eq(s, "False") || str_eq(s, "false");
+}
+
+static Status transfer(TrainRun *r, const BlobFile *src, const char *from, Error *err)
+{
+    Transfer t;
+    TRY(model_transfer(r->model, src, r->a, &t, err));
+    say(r, DYN_EVENT_TABLE,
+        arena_printf(r->a, "Transferred %lld/%lld items from %s", (long long)t.copied, (long long)t.total, from));
+    return DYN_OK;
+}
+
+/* A weights file is rebuilt for the data set's classes and what fits is copied; a description starts fresh. */
+static Status build_model(TrainRun *r, int64_t nc, Error *err)
+{
+    const char *path = r->o.model, *pretrained = r->o.pretrained;
+    ModelOptions mo = { .nc = nc, .scale = r->o.scale_letter, .seed = (uint64_t)r->o.seed, .log = &r->ctx->log };
+    bool weights = str_ends_nocase(path, ".pt") || str_ends_nocase(path, ".safetensors");
+    if (weights) {
+        Model *src;
+        BlobFile blobs;
+        ModelOptions as_is = { .log = &r->ctx->log };
+        TRY(model_load(path, &as_is, &src, err));
+        Status s = model_from_yaml(src->file, src->yaml, &mo, &r->model, err);
+        if (s == DYN_OK && truthy(pretrained)) {
+            s = model_blobs(src, &src->w, r->a, &blobs, err);
+            if (s == DYN_OK) s = transfer(r, &blobs, path, err);
+        }
+        model_free(&src);
+        TRY(s);
+    } else {
+        TRY(model_from_file(path, &mo, &r->model, err));
+    }
+    if (truthy(pretrained) || falsy(pretrained)) return DYN_OK;
+    BlobFile blobs;
+    TRY(model_read_blobs(pretrained, r->a, &blobs, err));
+    return transfer(r, &blobs, pretrained, err);
+}
+
+/* freeze=10: rows 0..9; freeze=[0, 2]: those. */
+static Status freeze(TrainRun *r, Error *err)
+{
+    int32_t *ids;
+    size_t n;
+    const char *text = r->o.freeze;
+    TRY(parse_ids(text, "freeze", r->a, &ids, &n, err));
+    if (!n) return DYN_OK;
+    bool first_rows = n == 1 && text[0] != '[';
+    size_t count = first_rows ? (size_t)ids[0] : n;
+    if (first_rows && ids[0] > r->model->n_row)
+        return fail(err, DYN_USAGE, "freeze=%s: the model has %d rows", text, r->model->n_row);
+    int64_t *row = ARENA_ARRAY(r->a, int64_t, count + 1);
+    if (!row) return fail_nomem(err, count * sizeof *row);
+    for (size_t i = 0; i < count; i++) {
+        row[i] = first_rows ? (int64_t)i : ids[i];
+        if (row[i] >= r->model->n_row)
+            return fail(err, DYN_USAGE, "freeze=%s: the model has %d rows", text, r->model->n_row);
+    }
+    int frozen = train_freeze(r->model, row, count);
+    say(r, DYN_EVENT_TABLE, arena_printf(r->a, "Freezing %d tensors of %zu rows", frozen, count));
+    return DYN_OK;
+}
+
+static Status setup_model(TrainRun *r, Error *err)
+{
+    ModelInfo info;
+    TRY(build_model(r, r->train->nc, err));
+    TRY(model_set_names(r->model, r->train->names, err));
+    TRY(freeze(r, err));
+    TRY(model_info(r->model, 640, r->a, &info, err));
+    say(r, DYN_EVENT_TABLE, model_table(r->model, &info, 640, false, r->a));
+    return DYN_OK;
+}
+
+/* ---- data ------------------------------------------------------------------------------------------------------ */
+
+static Status setup_augment(const DynOptions *o, AugmentOptions *a, Error *err)
+{
+    size_t n;
+    const DynOptionRow *row = dyn_option_rows(&n);
+    for (size_t i = 0; i < n; i++) {
+        double v;
+        if (!(row[i].modes >> DYN_TRAIN & 1) || augment_param_find(row[i].key) < 0) continue;
+        memcpy(&v, (const char *)o + row[i].offset, sizeof v);
+        TRY(augment_set(a, row[i].key, v, err));
+    }
+    return DYN_OK;
+}
+
+static Status setup_loaders(TrainRun *r, Error *err)
+{
+    const DynOptions *o = &r->o;
+    LoaderOptions lo = LOADER_OPTIONS;
+    lo.imgsz = (int)r->imgsz;
+    lo.batch = (int)MIN(o->batch, r->train->n);
+    lo.stride = (int)r->model->max_stride;
+    lo.rect = o->rect;
+    lo.train = true;
+    lo.seed = (uint64_t)o->seed;
+    lo.workers = (int)o->workers;
+    setup_cache(o, &lo);
+    TRY(setup_augment(o, &lo.augment, err));
+    TRY(loader_new(&r->train_loader, r->train, &lo, &r->ctx->log, err));
+    return setup_val_loader(r->ctx, o, r->val, r->imgsz, MIN(o->batch * 2, r->val->n), true, r->model->max_stride,
+                            &r->val_loader, err);
+}
+
+static Status label_plot(TrainRun *r, Error *err)
+{
+    int64_t n = 0;
+    Target *t = ARENA_ARRAY(r->a, Target, r->train->n_labels + 1);
+    char *path = path_join(r->a, r->dir, "labels.jpg");
+    if (!t || !path) return fail_nomem(err, (size_t)r->train->n_labels * sizeof *t);
+    for (int64_t i = 0; i < r->train->n; i++)
+        for (int k = 0; k < r->train->item[i].n_labels; k++) {
+            const Label *l = &r->train->item[i].label[k];
+            t[n++] = (Target) { l->cx, l->cy, l->w, l->h, (int32_t)l->cls };
+        }
+    return report_labels(path, t, (size_t)n, r->train->names, r->train->nc, err);
+}
+
+/* ---- validation -------------------------------------------------------------------------------------------------- */
+
+static ValidateSpec validation(TrainRun *r, Progress *progress)
+{
+    ValidateSpec s = setup_validation(r->ctx, &r->o, r->model->max_stride);
+    s.loader = r->val_loader;
+    s.names = r->val->names;
+    s.nc = r->val->nc;
+    s.augment = s.save_json = s.save_txt = false;
+    s.stop = NULL; /* a stop waits for the end of the epoch's validation, so that a resumed run has the same rows */
+    s.progress = progress_validation;
+    *progress = (Progress) { r->event, r->user };
+    s.user = progress;
+    return s;
+}
+
+static Status on_validate(void *user, const Slab *w, bool last, TrainMetrics *m, Error *err)
+{
+    TrainRun *r = user;
+    ValidateResult v;
+    Progress progress;
+    ValidateSpec s = validation(r, &progress);
+    s.dir = NULL;
+    s.plots = false;
+    Arena *a = arena_new();
+    if (!a) return fail_nomem(err, 1);
+    detector_set_params(r->detector, w);
+    Status st = validate(r->detector, &s, a, &v, err);
+    if (st == DYN_OK) {
+        *m = (TrainMetrics) { v.eval.p, v.eval.r, v.eval.map50, v.eval.map, { v.loss[0], v.loss[1], v.loss[2] } };
+        char *table = eval_table(&v.eval, s.names, false, r->a);
+        say(r, DYN_EVENT_TABLE, table);
+    }
+    arena_free(&a);
+    return st;
+}
+
+/* The best checkpoint with its curves and per-class rows (spec 7.11). */
+static Status final_validation(TrainRun *r, Error *err)
+{
+    Model *best;
+    Detector *d;
+    ValidateResult v;
+    Progress progress;
+    ModelOptions mo = { .log = &r->ctx->log };
+    char *path = arena_printf(r->a, "%s/weights/best.safetensors", r->dir), speed[160];
+    if (!path) return fail_nomem(err, 1);
+    say(r, DYN_EVENT_TABLE, arena_printf(r->a, "\nValidating %s...", path));
+    TRY(model_load(path, &mo, &best, err));
+    DetectorSpec spec = { .graph = best->g, .params = &best->w, .backend = r->backend, .act = r->act, .fold = true };
+    Status s = detector_new(&spec, &d, err);
+    if (s == DYN_OK) {
+        ValidateSpec vs = validation(r, &progress);
+        vs.dir = r->dir;
+        s = validate(d, &vs, r->ctx->job, &v, err);
+        detector_free(&d);
+    }
+    model_free(&best);
+    TRY(s);
+    TRY(setup_metrics(r->ctx, &v, r->val->names, r->o.verbose, r->dir, r->best, err));
+    say(r, DYN_EVENT_TABLE, r->best->table);
+    say(r, DYN_EVENT_TABLE, speed_text(speed, sizeof speed, v.ms[0], v.ms[1], -1, v.ms[2]));
+    return DYN_OK;
+}
+
+/* ---- events of the loop ----------------------------------------------------------------------------------------- */
+
+static void on_started(void *user, const char *optimizer_line)
+{
+    TrainRun *r = user;
+    char header[256];
+    say(r, DYN_EVENT_TABLE, optimizer_line);
+    say(r, DYN_EVENT_TABLE,
+        arena_printf(r->a,
+                     "Image sizes %lld train, %lld val\nUsing %lld dataloader workers, %d compute threads, %s\nLogging "
+                     "results to %s\n"
+                     "Starting training for %lld epochs...\n%s",
+                     (long long)r->imgsz, (long long)r->imgsz, (long long)r->o.workers, r->backend->threads,
+                     r->act == BF16 ? "bf16" : "f32", r->dir, (long long)r->o.epochs,
+                     train_header(header, sizeof header)));
+}
+
+static void on_batch(void *user, const TrainProgress *p)
+{
+    TrainRun *r = user;
+    char line[256];
+    if (!r->event) return;
+    train_line(line, sizeof line, p);
+    bool last = p->step == p->steps;
+    r->event(r->user,
+             &(DynEvent) {
+                 .kind = last ? DYN_EVENT_EPOCH : DYN_EVENT_BATCH, .text = line, .done = p->step, .total = p->steps });
+}
+
+static bool on_stop(void *user)
+{
+    return ((TrainRun *)user)->ctx->stop;
+}
+
+/* ---- the run ------------------------------------------------------------------------------------------------------
+ */
+
+static Status options_of_run(TrainRun *r, const DynOptions *o, Error *err)
+{
+    const char *args;
+    r->o = *o;
+    if (!o->model && !falsy(o->resume) && !truthy(o->resume)) r->o.model = o->resume;
+    if (!r->o.model)
+        return fail(err, DYN_USAGE, "which model? For example: model=yolov8n.yaml, or model=yolov8n.pt to fine-tune");
+    if (falsy(o->resume)) return run_folder(o, DYN_TRAIN, r->a, &r->dir, err);
+    if (!truthy(o->resume)) r->o.model = o->resume;
+    DynOptions given = r->o;
+    TRY(train_resume_args(r->o.model, r->a, &args, err));
+    TRY(resume_options(&given, args, r->a, &r->ctx->log, &r->o, err));
+    char *weights = path_dir(r->a, r->o.model);
+    r->dir = weights ? path_dir(r->a, weights) : NULL;
+    return r->dir ? DYN_OK : fail_nomem(err, 1);
+}
+
+static TrainOptions loop_options(const TrainRun *r)
+{
+    const DynOptions *o = &r->o;
+    TrainOptions t = train_defaults();
+    t.epochs = o->epochs, t.hours = o->time, t.patience = o->patience;
+    t.batch = (double)MIN(o->batch, r->train->n);
+    t.nominal_batch = (double)o->nbs;
+    t.optimizer = o->optimizer;
+    t.lr0 = o->lr0, t.lrf = o->lrf, t.momentum = o->momentum, t.weight_decay = o->weight_decay, t.cosine = o->cos_lr;
+    t.warmup_epochs = o->warmup_epochs, t.warmup_momentum = o->warmup_momentum, t.warmup_bias_lr = o->warmup_bias_lr;
+    t.gain = (LossGain) { o->box, o->cls, o->dfl };
+    t.close_mosaic = o->close_mosaic, t.validate = o->val, t.save = o->save, t.save_period = o->save_period;
+    t.act = r->act;
+    t.dir = r->dir;
+    t.resume = falsy(o->resume) ? NULL : o->model;
+    return t;
+}
+
+static Status setup(TrainRun *r, const DynOptions *o, Error *err)
+{
+    TRY(options_of_run(r, o, err));
+    TRY(setup_config(&r->o, r->a, &r->config, err));
+    TRY(setup_dataset(r->ctx, &r->o, &r->config, "train", r->a, &r->train, err));
+    TRY(setup_dataset(r->ctx, &r->o, &r->config, "val", r->a, &r->val, err));
+    TRY(backend_open(r->o.device ? r->o.device : "cpu", (int)r->o.threads, &r->ctx->log, &r->backend, err));
+    TRY(precision_dtype(r->backend, r->o.amp ? r->o.precision : "f32", false, &r->act, err));
+    TRY(setup_model(r, err));
+    int64_t size[2];
+    round_imgsz(r->ctx, &r->o, MAX(r->model->max_stride, (int64_t)32), size);
+    r->imgsz = size[0];
+    TRY(setup_loaders(r, err));
+    TRY(train_loss_graph(r->model, (LossGain) { r->o.box, r->o.cls, r->o.dfl }, true, &r->val_graph, err));
+    DetectorSpec spec = {
+        .graph = r->val_graph, .params = &r->model->w, .backend = r->backend, .act = r->act, .fold = true
+    };
+    TRY(detector_new(&spec, &r->detector, err));
+    TRY(write_args(r->dir, &r->o, DYN_TRAIN, err));
+    if (r->o.plots) TRY(label_plot(r, err));
+    train_pictures_begin(&r->pictures, r->train_loader, r->o.multi_scale, r->imgsz,
+                         MAX(r->model->max_stride, (int64_t)32), (uint64_t)r->o.seed, r->o.plots ? r->dir : NULL,
+                         r->train->names, r->train->nc);
+    return DYN_OK;
+}
+
+static Status results_picture(TrainRun *r, Error *err)
+{
+    ResultsTable t;
+    char *csv = path_join(r->a, r->dir, "results.csv"), *png = path_join(r->a, r->dir, "results.png");
+    if (!csv || !png) return fail_nomem(err, 1);
+    if (!r->o.plots || !file_exists(csv)) return DYN_OK;
+    TRY(results_read(r->a, csv, &t, err));
+    return report_results(png, &t, err);
+}
+
+static Status run(TrainRun *r, Error *err)
+{
+    TrainResult result;
+    char *args, took[32];
+    TrainJob job = { .model = r->model,
+                     .backend = r->backend,
+                     .source = train_pictures_source(&r->pictures),
+                     .validate = on_validate,
+                     .validate_user = r,
+                     .events = { r, on_started, on_batch, NULL, on_stop },
+                     .log = &r->ctx->log,
+                     .opt = loop_options(r) };
+    job.source.images = r->train->n;
+    TRY(resume_args(&r->o, r->a, &args, err));
+    job.opt.args = args;
+    Status s = train_run(&job, &result, err);
+    if (s == DYN_STOPPED)
+        return fail(err, DYN_STOPPED,
+                    "stopped; go on with: dynyolo train model=%s/weights/last.safetensors resume=True", r->dir);
+    TRY(s);
+    say(r, DYN_EVENT_TABLE,
+        arena_printf(r->a, "%lld epochs completed in %s%s", (long long)result.epochs,
+                     duration_text(took, sizeof took, result.seconds),
+                     result.stopped_early ? " (stopped early: no better result within patience)" : ""));
+    TRY(results_picture(r, err));
+    TRY(final_validation(r, err));
+    say(r, DYN_EVENT_TABLE, arena_printf(r->a, "Results saved to %s", r->dir));
+    return DYN_OK;
+}
+
+DynStatus dyn_train(DynContext *ctx, const DynOptions *options, DynEventFn *event, void *user, DynMetrics *best,
+                    DynError *err)
+{
+    DynMetrics unused;
+    TRY(job_begin(ctx, err));
+    TrainRun r = { .ctx = ctx, .event = event, .user = user, .a = ctx->job, .best = best ? best : &unused };
+    Status s = setup(&r, options, err);
+    if (s == DYN_OK) s = run(&r, err);
+    train_pictures_end(&r.pictures);
+    detector_free(&r.detector);
+    graph_free(&r.val_graph);
+    loader_free(&r.train_loader);
+    loader_free(&r.val_loader);
+    model_free(&r.model);
+    backend_close(&r.backend);
+    dataset_free(&r.train);
+    dataset_free(&r.val);
+    return s;
+}
