@@ -13,8 +13,6 @@
 
 #include <math.h>
 
-enum { MAX_TOPK = 64 };
-
 static Status infer(Infer *c)
 {
     V8Layout q;
@@ -27,7 +25,7 @@ static Status infer(Infer *c)
         return infer_fail(c, "targets must be [T,6], F32 or F64");
     if (used->shape.rank != 1 || used->shape.dim[0] != 1 || used->dtype != I32)
         return infer_fail(c, "n_targets must be I32 [1]");
-    if (topk < 1 || topk > MAX_TOPK) return infer_fail(c, "topk must lie in 1 .. %d", MAX_TOPK);
+    if (topk < 1 || topk > V8_MAX_TOPK) return infer_fail(c, "topk must lie in 1 .. %d", V8_MAX_TOPK);
     DType wide = wide_dtype(c->in[0].dtype);
     c->out[0] = (Type) { .dtype = wide, .shape = SHAPE(q.N, q.A, 4) };
     c->out[1] = (Type) { .dtype = I32, .shape = SHAPE(q.N, q.A) };
@@ -55,47 +53,16 @@ typedef struct Assign {
     Tensor box, row, weight;
 } Assign;
 
-typedef struct Target {
-    bool here; /* belongs to the image */
-    bool valid;
-    int64_t cls;
-    double xyxy[4];
-} Target;
-
-static Target target_of(const Assign *s, int64_t g, int64_t n)
-{
-    double v[6];
-    for (int k = 0; k < 6; k++)
-        v[k] = dtype_load(s->targets->data, s->targets->dtype, g * 6 + k);
-    Target t = { .here = v[0] == (double)n && v[1] >= 0 && v[1] < (double)s->q.nc };
-    if (!t.here) return t;
-    double cx = v[2] * s->q.width, cy = v[3] * s->q.height, w = v[4] * s->q.width, h = v[5] * s->q.height;
-    t.cls = (int64_t)v[1];
-    t.xyxy[0] = cx - w / 2, t.xyxy[1] = cy - h / 2, t.xyxy[2] = cx + w / 2, t.xyxy[3] = cy + h / 2;
-    t.valid = t.xyxy[0] + t.xyxy[1] + t.xyxy[2] + t.xyxy[3] > 0;
-    return t;
-}
-
-static bool inside(const Target *t, const V8Anchor *at)
-{
-    double x = at->px * at->stride, y = at->py * at->stride;
-    return t->valid && MIN(MIN(x - t->xyxy[0], y - t->xyxy[1]), MIN(t->xyxy[2] - x, t->xyxy[3] - y)) > 1e-9;
-}
-
 /* Overlap and alignment of a pair, both zero where the anchor's point is not inside the target. */
-static double pair(const Assign *s, const Target *t, int64_t n, int64_t a, double *align)
+static double pair(const Assign *s, const V8Target *t, int64_t n, int64_t a, double *align)
 {
     V8Anchor at = v8_anchor(&s->q, a);
     *align = 0;
-    if (!inside(t, &at)) return 0;
+    if (!v8_inside(t, &at)) return 0;
     double box[4];
     for (int k = 0; k < 4; k++)
         box[k] = load_i(&s->box, (n * s->q.A + a) * 4 + k);
-    double iou = v8_ciou(t->xyxy, box, NULL);
-    if (!(iou > 0)) return 0;
-    double z = load4(&s->in[s->q.n_level + at.level], n, t->cls, at.y, at.x);
-    *align = sqrt(1 / (1 + exp(-z))) * pow(iou, 6);
-    return iou;
+    return v8_align(t, box, load4(&s->in[s->q.n_level + at.level], n, t->cls, at.y, at.x), align);
 }
 
 static void decode(Assign *s, int64_t n)
@@ -117,7 +84,7 @@ static int64_t winner(const Assign *s, int64_t n, int64_t a)
     int64_t best = -1;
     double most = -1, align;
     for (int64_t g = 0; g < s->used; g++) {
-        Target t = target_of(s, g, n);
+        V8Target t = v8_target(s->targets, &s->q, g, n);
         if (!t.here) continue;
         double iou = pair(s, &t, n, a, &align);
         if (iou > most) most = iou, best = g;
@@ -126,10 +93,10 @@ static int64_t winner(const Assign *s, int64_t n, int64_t a)
 }
 
 /* Target g asks for its best anchors; one that is already taken goes to the winner. */
-static void claim(Assign *s, int64_t n, int64_t g, const Target *t)
+static void claim(Assign *s, int64_t n, int64_t g, const V8Target *t)
 {
-    int64_t best[MAX_TOPK], topk = MIN(attr_int(s->n, "topk"), s->q.A), have = 0;
-    double align[MAX_TOPK];
+    int64_t best[V8_MAX_TOPK], topk = MIN(attr_int(s->n, "topk"), s->q.A), have = 0;
+    double align[V8_MAX_TOPK];
     for (int64_t a = 0; a < s->q.A; a++) {
         double v;
         pair(s, t, n, a, &v);
@@ -142,13 +109,13 @@ static void claim(Assign *s, int64_t n, int64_t g, const Target *t)
     for (int64_t k = 0; k < have; k++) {
         V8Anchor at = v8_anchor(&s->q, best[k]);
         int64_t i = n * s->q.A + best[k];
-        if (!inside(t, &at)) continue;
+        if (!v8_inside(t, &at)) continue;
         store_i(&s->row, i, load_i(&s->row, i) < 0 ? (double)g : (double)winner(s, n, best[k]));
     }
 }
 
 /* Scores of the anchors that target g has: the best of them gets its overlap. */
-static double score(Assign *s, int64_t n, int64_t g, const Target *t)
+static double score(Assign *s, int64_t n, int64_t g, const V8Target *t)
 {
     double most_align = 0, most_iou = 0, align, sum = 0;
     for (int pass = 0; pass < 2; pass++)
@@ -172,8 +139,8 @@ static void finish(Assign *s, int64_t n)
 {
     for (int64_t a = 0; a < s->q.A; a++) {
         int64_t i = n * s->q.A + a, g = (int64_t)load_i(&s->row, i);
-        Target t = { .cls = -1 };
-        if (g >= 0) t = target_of(s, g, n);
+        V8Target t = { .cls = -1 };
+        if (g >= 0) t = v8_target(s->targets, &s->q, g, n);
         store_i(&s->row, i, (double)t.cls);
         for (int k = 0; k < 4; k++)
             store_i(&s->box, i * 4 + k, t.xyxy[k]);
@@ -190,11 +157,11 @@ static void ref(const RefCall *c)
     for (int64_t n = 0; n < s.q.N; n++) {
         decode(&s, n);
         for (int64_t g = 0; g < s.used; g++) {
-            Target t = target_of(&s, g, n);
+            V8Target t = v8_target(s.targets, &s.q, g, n);
             if (t.here && t.valid) claim(&s, n, g, &t);
         }
         for (int64_t g = 0; g < s.used; g++) {
-            Target t = target_of(&s, g, n);
+            V8Target t = v8_target(s.targets, &s.q, g, n);
             if (t.here && t.valid) sum += score(&s, n, g, &t);
         }
         finish(&s, n);

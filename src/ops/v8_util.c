@@ -147,6 +147,37 @@ double v8_ciou(const double a[4], const double b[4], double d[4])
     return iou - rho2 / c2 - v * alpha;
 }
 
+/* ---- targets --------------------------------------------------------------------------------------------------- */
+
+V8Target v8_target(const Tensor *targets, const V8Layout *q, int64_t row, int64_t image)
+{
+    double v[6];
+    for (int k = 0; k < 6; k++)
+        v[k] = dtype_load(targets->data, targets->dtype, row * 6 + k);
+    V8Target t = { .here = v[0] == (double)image && v[1] >= 0 && v[1] < (double)q->nc };
+    if (!t.here) return t;
+    double cx = v[2] * q->width, cy = v[3] * q->height, w = v[4] * q->width, h = v[5] * q->height;
+    t.cls = (int64_t)v[1];
+    t.xyxy[0] = cx - w / 2, t.xyxy[1] = cy - h / 2, t.xyxy[2] = cx + w / 2, t.xyxy[3] = cy + h / 2;
+    t.valid = t.xyxy[0] + t.xyxy[1] + t.xyxy[2] + t.xyxy[3] > 0;
+    return t;
+}
+
+bool v8_inside(const V8Target *t, const V8Anchor *at)
+{
+    double x = at->px * at->stride, y = at->py * at->stride;
+    return t->valid && MIN(MIN(x - t->xyxy[0], y - t->xyxy[1]), MIN(t->xyxy[2] - x, t->xyxy[3] - y)) > 1e-9;
+}
+
+double v8_align(const V8Target *t, const double box[4], double z, double *align)
+{
+    double iou = v8_ciou(t->xyxy, box, NULL);
+    *align = 0;
+    if (!(iou > 0)) return 0;
+    *align = sqrt(1 / (1 + exp(-z))) * pow(iou, 6);
+    return iou;
+}
+
 /* ---- what the loss asks of one anchor ------------------------------------------------------------------------ */
 
 V8Goal v8_goal(const Tensor *assigned, const V8Layout *q, int64_t i, const V8Anchor *at)

@@ -12,7 +12,7 @@
 
 #include "ops/ops_util.h"
 
-enum { V8_MAX_LEVELS = 8, V8_MAX_BINS = 64 };
+enum { V8_MAX_LEVELS = 8, V8_MAX_BINS = 64, V8_MAX_TOPK = 64 };
 
 typedef struct V8Level {
     int64_t h, w, first; /* first: index of its first anchor */
@@ -51,6 +51,20 @@ void v8_box(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at,
 /* Complete IoU of two xyxy boxes in one unit; d (may be NULL) receives the derivative by a, for which the weight of the
  * aspect term is a constant. */
 double v8_ciou(const double a[4], const double b[4], double d[4]);
+
+/* One row of the targets. */
+typedef struct V8Target {
+    bool here;  /* of this image, and its class exists */
+    bool valid; /* and its corners sum to more than zero */
+    int64_t cls;
+    double xyxy[4]; /* input pixels */
+} V8Target;
+V8Target v8_target(const Tensor *targets, const V8Layout *q, int64_t row, int64_t image);
+/* Whether the anchor's point lies inside a valid target. */
+bool v8_inside(const V8Target *t, const V8Anchor *at);
+/* Overlap (returned) and alignment of a target and a predicted box (input pixels) whose logit of the target's class is
+ * z; both zero where the overlap is not positive. */
+double v8_align(const V8Target *t, const double box[4], double z, double *align);
 
 /* What an anchor is to learn. */
 typedef struct V8Goal {

@@ -75,7 +75,13 @@ typedef struct Norm {
     /* e[i, s] = expectation of the bin number under softmax of bins s*bins .. of row i; four sides */                 \
     X(void, expectation, (Block x, int64_t bins, int64_t rows, float *e))                                              \
     /* y = sigmoid(x), and the largest of each row */                                                                  \
-    X(void, sigmoid_max, (Block x, Block y, int64_t rows, int64_t cols, float *score))
+    X(void, sigmoid_max, (Block x, Block y, int64_t rows, int64_t cols, float *score))                                 \
+    /* sum of log(1 + e^x) */                                                                                          \
+    X(double, softplus_sum, (Block x, int64_t rows, int64_t cols))                                                     \
+    /* y = scale * sigmoid(x) */                                                                                       \
+    X(void, sigmoid_times, (float scale, Block x, Block y, int64_t rows, int64_t cols))                                \
+    /* iou[i]: plain overlap of box i = (box[0][i], .. box[3][i]) xyxy with one box */                                 \
+    X(void, iou_of, (const float *const box[4], const float one[4], int64_t n, float *iou))
 
 typedef struct Isa {
     const char *name;
