@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The assigner and the loss in float64 against PyTorch's autograd on hand-made hard cases (tools/golden_loss.py), and
- * the gradient against central differences. */
+ * The assigner and the loss in float64 against PyTorch's autograd on hand-made hard cases (tools/golden_loss.py), the
+ * gradient against central differences, and the fast kernels against the plain reference on crowded pictures. */
 #include "test.h"
 
+#include "backend/backend.h"
 #include "formats/blob.h"
 #include "ops/ops.h"
+#include "passes/passes.h"
 
 #include <math.h>
 
@@ -275,9 +277,117 @@ static void test_refused(void **state)
     }
 }
 
+/* ---- fast kernels on crowded pictures ---------------------------------------------------------------------------- */
+
+enum { CROWD_N = 3, CROWD_NC = 7, CROWD_H = 96, CROWD_W = 160, CROWD_T = 64 };
+
+static Graph *crowd_graph(void)
+{
+    Graph *g, *out;
+    Value in[2 * LEVELS + 4];
+    assert_ok(graph_new(&g, &err));
+    for (int i = 0; i < 2 * LEVELS; i++) {
+        int64_t stride = 8 << i % LEVELS;
+        char name[16];
+        snprintf(name, sizeof name, "map%d", i);
+        in[i] = graph_input(
+            g, name,
+            (Type) { .dtype = F32,
+                     .shape = SHAPE(CROWD_N, i < LEVELS ? 64 : CROWD_NC, CROWD_H / stride, CROWD_W / stride) });
+    }
+    in[2 * LEVELS] = graph_input(g, "targets", (Type) { .dtype = F32, .shape = SHAPE(CROWD_T, 6) });
+    in[2 * LEVELS + 1] = graph_input(g, "n_targets", (Type) { .dtype = I32, .shape = SHAPE(1) });
+    Value assigned = EMIT(g, v8_assign, in, 2 * LEVELS + 2, NO_ATTRS);
+    for (int i = 0; i < 4; i++)
+        in[2 * LEVELS + i] = value_at(assigned, i);
+    Value loss = EMIT(g, v8_loss, in, 2 * LEVELS + 4, NO_ATTRS);
+    static const char *const name[] = { "target_box", "cls", "weight", "score_sum" };
+    for (int i = 0; i < 4; i++)
+        graph_output(g, name[i], value_at(assigned, i));
+    graph_output(g, "loss", loss);
+    graph_output(g, "items", value_at(loss, 1));
+    assert_ok(pass_autodiff_inputs(g, "loss", &out, &err));
+    graph_free(&g);
+    return out;
+}
+
+/* Logits whose boxes are of the targets' size here and there; targets that nest, repeat, leave the picture. */
+static void crowd_fill(const Program *p, uint64_t seed)
+{
+    Rng r = rng_at(seed, 0, 0, 0);
+    for (int i = 0; i < 2 * LEVELS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "map%d", i);
+        Tensor t = program_input(p, name);
+        float *z = t.data;
+        for (int64_t k = 0; k < tensor_count(&t); k++)
+            z[k] = (float)(1.5 * rng_normal(&r)) - (i < LEVELS ? 0.5f * (float)(k % 16) : 1);
+    }
+    float *row = program_input(p, "targets").data;
+    for (int k = 0; k < CROWD_T; k++, row += 6) {
+        row[0] = (float)rng_int(&r, CROWD_N), row[1] = (float)rng_int(&r, CROWD_NC);
+        for (int d = 2; d < 4; d++)
+            row[d] = (float)rng_uniform(&r, -0.05, 1.05), row[d + 2] = (float)rng_uniform(&r, 0.02, k % 7 ? 0.4 : 1.5);
+        if (k % 9 == 8) memcpy(row + 2, row - 4, 4 * sizeof *row);
+        if (k % 16 == 15) row[k % 32 == 15] = (float)(k % 32 == 15 ? CROWD_NC : CROWD_N);
+    }
+    *(int32_t *)program_input(p, "n_targets").data = CROWD_T - 3;
+}
+
+static Program *crowd_program(const Graph *g, Backend *b, const Slab *none, uint64_t seed)
+{
+    Program *p;
+    ProgramSpec spec = {
+        .graph = g, .bind = { CROWD_N, CROWD_H, CROWD_W, CROWD_T, F32 }, .backend = b, .params = none
+    };
+    assert_ok(program_compile(&spec, &p, &err));
+    assert_ok(program_load(p, &err));
+    crowd_fill(p, seed);
+    assert_ok(program_run(p, &err));
+    return p;
+}
+
+static void test_kernels_agree(void **state)
+{
+    static const struct {
+        const char *output;
+        double tolerance;
+    } what[] = { { "cls", 0 },          { "target_box", 1e-6 }, { "weight", 2e-5 },    { "score_sum", 1e-5 },
+                 { "loss", 1e-5 },      { "items", 1e-5 },      { "grad:map0", 1e-5 }, { "grad:map1", 1e-5 },
+                 { "grad:map2", 1e-5 }, { "grad:map3", 1e-5 },  { "grad:map4", 1e-5 }, { "grad:map5", 1e-5 } };
+    Graph *g = crowd_graph();
+    Slab none = { 0 };
+    Backend *fast, *plain;
+    Case where = { .index = -1 };
+    int foreground = 0;
+    assert_ok(backend_open("cpu", 3, NULL, &fast, &err));
+    assert_ok(backend_open("ref", 1, NULL, &plain, &err));
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        Program *p = crowd_program(g, fast, &none, seed), *q = crowd_program(g, plain, &none, seed);
+        where.index = (int)seed;
+        for (int i = 0; i < program_n_steps(p); i++)
+            if (str_eq(program_step(p, i).impl, "ref")) fail_msg("%s ran plainly", program_step(p, i).node->op->name);
+        for (size_t k = 0; k < COUNT_OF(what); k++) {
+            Tensor got = program_output(p, what[k].output), want = program_output(q, what[k].output);
+            for (int64_t i = 0; i < tensor_count(&want); i++) {
+                double v = dtype_load(want.data, want.dtype, i);
+                near(&where, what[k].output, i, dtype_load(got.data, got.dtype, i), v, what[k].tolerance);
+                foreground += k == 0 && v >= 0;
+            }
+        }
+        program_free(&p);
+        program_free(&q);
+    }
+    if (foreground < 500) fail_msg("only %d anchors had a target", foreground);
+    backend_close(&fast);
+    backend_close(&plain);
+    graph_free(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_goldens), cmocka_unit_test(test_differences),
-                                        cmocka_unit_test(test_bad_rows), cmocka_unit_test(test_refused) };
+                                        cmocka_unit_test(test_bad_rows), cmocka_unit_test(test_refused),
+                                        cmocka_unit_test(test_kernels_agree) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

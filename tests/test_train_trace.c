@@ -115,8 +115,7 @@ static int check_gradients(const Trace *t, double tolerance)
     return seen;
 }
 
-/* Ten tensors in full: largest difference of the parameter and its first gradient's, relative to that gradient's norm.
- */
+/* The ten tensors that the oracle holds in full, after the ten steps. */
 static void check_tensors(const Trace *t, double tolerance)
 {
     int seen = 0;
@@ -131,14 +130,14 @@ static void check_tensors(const Trace *t, double tolerance)
     assert_int_equal(seen, 10);
 }
 
-static void trace(DType act, double items_tolerance, double grads_tolerance, double after_tolerance)
+static void trace(DType act, size_t n_steps, double items_tolerance, double grads_tolerance)
 {
     static const char *const item_name[3] = { "box", "cls", "dfl" };
     const double lr[N_GROUP] = { 0.0002, 0.0002, 0.0002 };
     Trace t;
     trace_open(&t, act);
     const json_t *steps = json_object_get(t.json, "steps");
-    for (size_t i = 0; i < json_array_size(steps); i++) {
+    for (size_t i = 0; i < n_steps; i++) {
         const json_t *step = json_array_get(steps, i);
         double items[3], norm;
         assert_ok(programs_run(&t.programs, &t.batch, items, &err));
@@ -152,17 +151,23 @@ static void trace(DType act, double items_tolerance, double grads_tolerance, dou
         if (i == 0) check_gradients(&t, grads_tolerance);
         optim_step(t.optim, &t.m->w, &t.grads, lr, 0.937, optim_clip(norm, 10));
     }
-    check_tensors(&t, after_tolerance);
+    if (act == F32) check_tensors(&t, 5e-4);
     trace_close(&t);
 }
 
 static void test_f32(void **state)
 {
-    trace(F32, 3e-3, 0.03, 5e-4);
+    trace(F32, 10, 3e-3, 0.03);
+}
+
+/* bf16 activations and gradients, the rest in f32: the bounds were measured (0.09 and 8 % there), not derived. */
+static void test_bf16(void **state)
+{
+    trace(BF16, 3, 0.15, 0.25);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_f32) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_f32), cmocka_unit_test(test_bf16) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
