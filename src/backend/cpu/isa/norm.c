@@ -154,7 +154,7 @@ INLINE void norm_rows(const Norm *p, Act act, const Block *x, const Block *y, DT
             for (int64_t i = 0; i < count; i++, from += sx, to += sy)
                 for (int k = 0; k < nv; k++)
                     vstore(to + k * VL * bytes, t, n,
-                           vact(act, (vload(from + k * VL * bytes, t, n) - mean[k]) * scale[k] + beta[k]));
+                           vact_as(act, t, (vload(from + k * VL * bytes, t, n) - mean[k]) * scale[k] + beta[k]));
         });
     }
 }

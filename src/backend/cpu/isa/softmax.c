@@ -4,29 +4,29 @@
  * are taken of differences to the row's largest, so that nothing overflows. */
 #include "backend/cpu/isa/vec.h"
 
-INLINE float row_top(const char *p, DType t, int64_t cols)
+/* x with lanes from n on replaced. */
+INLINE V lanes(V x, int n, float other)
 {
-    int64_t bytes = t == F32 ? 4 : 2, c = 0;
-    float top = load1(p, t);
-    if (cols >= VL) {
-        V v = vload(p, t, VL);
-        for (c = VL; c + VL <= cols; c += VL)
-            v = vmax(vload(p + c * bytes, t, VL), v);
-        top = vtop(v);
-    }
-    for (; c < cols; c++) {
-        float x = load1(p + c * bytes, t);
-        top = x > top ? x : top;
-    }
-    return top;
+    if (n == VL) return x;
+    VI i = { 0 };
+    for (int k = 0; k < VL; k++)
+        i[k] = k;
+    return vselect(i < n, x, vset(other));
 }
 
-/* Lanes from n on as zero. */
-INLINE V keep(V x, int64_t n)
+INLINE V load_row(const char *p, DType t, int64_t c, int64_t cols, float other)
 {
-    for (int i = (int)n; i < VL; i++)
-        x[i] = 0;
-    return x;
+    int64_t bytes = t == F32 ? 4 : 2;
+    if (cols - c >= VL) return vload(p + c * bytes, t, VL);
+    return lanes(vload(p + c * bytes, t, (int)(cols - c)), (int)(cols - c), other);
+}
+
+INLINE float row_top(const char *p, DType t, int64_t cols)
+{
+    V top = load_row(p, t, 0, cols, -INFINITY);
+    for (int64_t c = VL; c < cols; c += VL)
+        top = vmax(load_row(p, t, c, cols, -INFINITY), top);
+    return vtop(top);
 }
 
 INLINE void softmax_rows(const Block *x, const Block *y, DType t, int64_t rows, int64_t cols)
@@ -36,7 +36,7 @@ INLINE void softmax_rows(const Block *x, const Block *y, DType t, int64_t rows, 
         const char *p = block_row(x, r, bytes);
         char *q = (char *)block_row(y, r, bytes);
         V top = vset(row_top(p, t, cols)), sum = { 0 };
-        FOR_COLS(c, n, cols) sum += keep(vexp(vload(p + c * bytes, t, (int)n) - top), n);
+        FOR_COLS(c, n, cols) sum += lanes(vexp(vload(p + c * bytes, t, (int)n) - top), (int)n, 0);
         V scale = vset(1 / vsum(sum));
         FOR_COLS(c, n, cols)
         vstore(q + c * bytes, t, (int)n, vexp(vload(p + c * bytes, t, (int)n) - top) * scale);
@@ -48,7 +48,8 @@ void ISA_NAME(softmax)(Block x, Block y, int64_t rows, int64_t cols)
     FOR_TYPE(x.dtype, t, softmax_rows(&x, &y, t, rows, cols));
 }
 
-INLINE void expectation_rows(const Block *x, DType t, int64_t bins, int64_t rows, float *e)
+/* whole: bins is VL, a constant. */
+INLINE void expectation_rows(const Block *x, DType t, int64_t bins, bool whole, int64_t rows, float *e)
 {
     int64_t bytes = t == F32 ? 4 : 2;
     V ramp = { 0 };
@@ -58,9 +59,9 @@ INLINE void expectation_rows(const Block *x, DType t, int64_t bins, int64_t rows
         for (int64_t s = 0; s < 4; s++) {
             const char *p = block_row(x, r, bytes) + s * bins * bytes;
             V top = vset(row_top(p, t, bins)), sum = { 0 }, mean = { 0 };
-            FOR_COLS(c, n, bins)
-            {
-                V v = keep(vexp(vload(p + c * bytes, t, (int)n) - top), n);
+            for (int64_t c = 0; c < bins; c += VL) {
+                int n = whole || bins - c >= VL ? VL : (int)(bins - c);
+                V v = lanes(vexp(vload(p + c * bytes, t, n) - top), n, 0);
                 sum += v;
                 mean += v * (ramp + (float)c);
             }
@@ -70,7 +71,10 @@ INLINE void expectation_rows(const Block *x, DType t, int64_t bins, int64_t rows
 
 void ISA_NAME(expectation)(Block x, int64_t bins, int64_t rows, float *e)
 {
-    FOR_TYPE(x.dtype, t, expectation_rows(&x, t, bins, rows, e));
+    if (bins == VL)
+        FOR_TYPE(x.dtype, t, expectation_rows(&x, t, VL, true, rows, e));
+    else
+        FOR_TYPE(x.dtype, t, expectation_rows(&x, t, bins, false, rows, e));
 }
 
 INLINE void sigmoid_rows(const Block *x, const Block *y, DType t, int64_t rows, int64_t cols, float *score)
@@ -80,11 +84,17 @@ INLINE void sigmoid_rows(const Block *x, const Block *y, DType t, int64_t rows, 
         const char *p = block_row(x, r, bytes);
         float *q = (float *)block_row(y, r, 4);
         V top = { 0 };
-        FOR_COLS(c, n, cols)
-        {
-            V v = vsigmoid(vload(p + c * bytes, t, (int)n));
-            vstore(q + c, F32, (int)n, v);
-            top = vmax(keep(v, n), top);
+        int64_t c = 0;
+        for (; c + VL <= cols; c += VL) {
+            V v = vsigmoid(vload(p + c * bytes, t, VL));
+            vstore(q + c, F32, VL, v);
+            top = vmax(v, top);
+        }
+        if (c < cols) {
+            int n = (int)(cols - c);
+            V v = vsigmoid(vload(p + c * bytes, t, n));
+            vstore(q + c, F32, n, v);
+            top = vmax(lanes(v, n, 0), top);
         }
         score[r] = vtop(top);
     }

@@ -10,9 +10,7 @@
 #include "backend/cpu/isa/isa.h"
 
 #include <math.h>
-#if defined(__AVX2__)
 #include <immintrin.h>
-#endif
 
 #if defined(__AVX512F__)
 #define VBYTES 64
@@ -39,14 +37,26 @@ INLINE V vselect(VI mask, V a, V b)
 {
     return (V)((mask & (VI)a) | (~mask & (VI)b));
 }
-/* b where either is NaN, as the instruction does it */
+/* b where either is NaN */
 INLINE V vmax(V a, V b)
 {
-    return vselect(a > b, a, b);
+#if defined(__AVX512F__)
+    return (V)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (V)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return (V)_mm_max_ps((__m128)a, (__m128)b);
+#endif
 }
 INLINE V vmin(V a, V b)
 {
-    return vselect(a < b, a, b);
+#if defined(__AVX512F__)
+    return (V)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (V)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+    return (V)_mm_min_ps((__m128)a, (__m128)b);
+#endif
 }
 
 /* ---- memory: n elements (0 < n <= VL) of a type; missing lanes read as zero ---------------------------------- */
@@ -112,17 +122,25 @@ INLINE const char *block_row(const Block *b, int64_t r, int64_t bytes)
 
 INLINE float vsum(V x)
 {
+#if defined(__AVX512F__)
+    return _mm512_reduce_add_ps((__m512)x);
+#else
     float s = 0;
     for (int i = 0; i < VL; i++)
         s += x[i];
     return s;
+#endif
 }
 INLINE float vtop(V x)
 {
+#if defined(__AVX512F__)
+    return _mm512_reduce_max_ps((__m512)x);
+#else
     float s = x[0];
     for (int i = 1; i < VL; i++)
         s = x[i] > s ? x[i] : s;
     return s;
+#endif
 }
 
 /* ---- functions ---------------------------------------------------------------------------------------------- */
@@ -132,7 +150,7 @@ INLINE float vtop(V x)
 INLINE V vexp(V x)
 {
     const float round = 12582912.0f; /* 1.5 * 2^23: adding it leaves the nearest integer in the low bits */
-    V c = vselect(x > 88.0f, vset(88.0f), vselect(x < -87.0f, vset(-87.0f), x));
+    V c = vmin(vset(88.0f), vmax(vset(-87.0f), x));
     V shifted = c * 1.44269504f + round, n = shifted - round;
     V r = c - n * 0.693145751953125f;
     r = r - n * 1.42860677e-6f;
@@ -145,9 +163,20 @@ INLINE V vexp(V x)
     return (V)((VI)p + (((VI)shifted - 0x4b400000) << 23));
 }
 
+/* 1 / d for d >= 1: where the level has an estimate of 14 bits, one Newton step is twice as fast as a division. */
+INLINE V vrecip(V d)
+{
+#if defined(__AVX512F__)
+    V r = (V)_mm512_rcp14_ps((__m512)d);
+    return r * (2.0f - d * r);
+#else
+    return 1.0f / d;
+#endif
+}
+
 INLINE V vsigmoid(V x)
 {
-    return 1.0f / (1.0f + vexp(-x));
+    return vrecip(1.0f + vexp(-x));
 }
 
 /* erfc-free normal distribution function through Abramowitz & Stegun 7.1.26: absolute error below 1.5e-7. */
@@ -210,6 +239,30 @@ INLINE V vact_slope(Act act, V z)
     case ACT_MISH: t = vmish_tanh(z); return t + z * (1.0f - t * t) * vsigmoid(z);
     default: return vset(1);
     }
+}
+
+/* z sigmoid(z) for results stored as bf16 (8 bits): a shorter polynomial and the bare estimate of the quotient leave an
+ * error of 2^-13. Where an activation costs as much as the convolution before it, that is a quarter of the time. */
+INLINE V vsilu_bf16(V z)
+{
+#if defined(__AVX512F__)
+    const float round = 12582912.0f;
+    V c = vmin(vset(88.0f), vmax(vset(-87.0f), -z)), shifted = c * 1.44269504f + round, n = shifted - round;
+    V r = c - n * 0.69314718f, p = vset(1.0f / 24) * r + 1.0f / 6;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    V e = (V)((VI)p + (((VI)shifted - 0x4b400000) << 23));
+    return z * (V)_mm512_rcp14_ps((__m512)(1.0f + e));
+#else
+    return z * vsigmoid(z);
+#endif
+}
+
+/* The activation of a result that is stored as t. */
+INLINE V vact_as(Act act, DType t, V z)
+{
+    return act == ACT_SILU && t == BF16 ? vsilu_bf16(z) : vact(act, z);
 }
 
 /* Runs body with `t` a constant, so that the loop inside is compiled for each type. */
