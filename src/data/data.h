@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * data - labelled pictures: what a data YAML says, the index of a split with its labels checked, batches for validation
- * and training. Knows nothing of networks (spec sections 5 and 6).
+ * and training, and a drawn data set. Knows nothing of networks (spec sections 5 and 6).
  *
  * Random choices are a function of (seed, epoch, picture, transform): batches are the same bits for any number of
  * worker threads, and an epoch can be begun at any batch without having made those before it. */
@@ -172,5 +172,22 @@ Status loader_start(Loader *l, int64_t epoch, int64_t first, bool mosaic, Error 
 /* The next batch, valid until the next call; n = 0 after the last. *wait_ms (may be NULL) is increased by the time
  * spent waiting for workers. */
 Status loader_next(Loader *l, Batch *b, double *wait_ms, Error *err);
+
+/* ---- synth.c: a drawn data set ----------------------------------------------------------------------------------- */
+
+typedef struct SynthOptions {
+    int n;       /* pictures */
+    int classes; /* 1 .. SYNTH_MAX_CLASSES */
+    int imgsz;   /* pixels of the long side */
+    double val;  /* share of pictures for the validation split */
+    uint64_t seed;
+    int threads;
+} SynthOptions;
+enum { SYNTH_MAX_CLASSES = 8 };
+#define SYNTH_OPTIONS ((SynthOptions) { .n = 400, .classes = 6, .imgsz = 224, .val = 0.2 })
+
+/* Draws dir/images/{train,val}, dir/labels/{train,val} and dir/data.yaml; dir is made. The same options give the same
+ * bytes. Fails with DYN_USAGE, DYN_IO. */
+Status synth_write(const char *dir, const SynthOptions *opt, const Log *log, Error *err);
 
 #endif
