@@ -99,3 +99,16 @@ Status augment_run(const AugmentContext *c, int before, Sample *s, Error *err)
         TRY(apply_order(c, order, s, err));
     return DYN_OK;
 }
+
+Status augment_partner(const AugmentContext *c, int before, int64_t index, const Sample *s, Sample *partner, Error *err)
+{
+    AugmentContext own = *c;
+    /* The same picture may be partner of several samples, and of one sample twice: each time another draw. */
+    own.stream = rng_key("partner") + (uint64_t)s->index * 0x9e3779b97f4a7c15u + (uint64_t)s->n_objects;
+    *partner = (Sample) { .index = index, .a = s->a };
+    TRY(image_new(&partner->out, s->out.w, s->out.h, err));
+    Status status = augment_run(&own, before, partner, err);
+    sample_release(partner);
+    if (status != DYN_OK) image_free(&partner->out);
+    return status;
+}

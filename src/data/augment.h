@@ -52,7 +52,7 @@ typedef struct AugmentContext {
     uint64_t seed, epoch;
     int imgsz, w, h; /* size of the sample */
     bool mix;        /* false: transforms that mix pictures are off (close_mosaic, rect) */
-    uint64_t stream; /* 0; partners of mixup and cutmix draw from streams of their own */
+    uint64_t stream; /* added to the purpose of every draw: 0, but for partners */
     void *source;    /* picture_get's */
 } AugmentContext;
 
@@ -66,9 +66,16 @@ typedef struct AugmentDef {
     Status (*apply)(const AugmentContext *c, const double *value, Rng *r, Sample *s, Error *err);
 } AugmentDef;
 
-/* augment.c: all transforms with order < before on sample s, whose index, out and arena are set; then nothing is owned.
- */
+/* augment.c: all transforms with order < before on sample s, whose index, out and arena are set; pictures that it
+ * came to own are the caller's to release. */
 Status augment_run(const AugmentContext *c, int before, Sample *s, Error *err);
+
+/* A second sample of the size of s, of another picture, that went through the transforms with order < before and draws
+ * from streams of its own. Its objects live as long as those of s; its `out` is the caller's to free, after success
+ * only.
+ */
+Status augment_partner(const AugmentContext *c, int before, int64_t index, const Sample *s, Sample *partner,
+                       Error *err);
 
 /* ---- sample.c */
 /* A picture resized so that its long side is imgsz (spec 5.6). The pixels belong to the cache, or to *owned. */
