@@ -105,6 +105,8 @@ $(B)/dynyolo: $(CLI_OBJ) $(B)/libdynyolo.a
 $(B)/tests/%: $(B)/tests/%.o $(B)/libdynyolo.a
 	$(if $(V),,@echo '  LD  $@')
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS) -lcmocka
+$(B)/bench/%: $(B)/bench/%.o $(B)/libdynyolo.a
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS)
 $(B)/fuzz/%: $(B)/fuzz/%.o $(B)/libdynyolo.a
 	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDFLAGS) $(LDLIBS)
 $(B)/dynyolo.pc: Makefile

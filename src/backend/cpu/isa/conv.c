@@ -1,225 +1,210 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Direct convolution of channels-last images. A block of MR output pixels by up to three vectors of output channels
- * stays in registers while all taps and input channels go by: one input element of each pixel is spread over a vector
- * and multiplied with a row of weights. Each pixel of the block has a pointer of its own for every tap (to zeros
- * outside the image), so that edges, strides, dilation and ends of rows need no second loop, and a pixel may lie
- * anywhere: images may be channel ranges of wider ones. With AVX512_BF16 two bf16 channels go at a time into f32 sums.
- *
- * Weights are packed once, whatever the image size: [block of output channels][tap][input channel (pair)][channel]. */
+ * Direct convolution of channels-last images. A tile of M output pixels by N vectors of outputs stays in registers
+ * while all taps and input channels pass: each step loads N vectors of weights and repeats one value (bf16: one pair)
+ * of each pixel. Pixels are reached through pointers made for each tap, so that a tile may run over the end of a row or
+ * an image, and what lies outside the image is a pointer to zeros: there is no edge code and no padded copy. The idea
+ * is the indirection of M. Dukhan, "The Indirect Convolution Algorithm", 2019. */
 #include "backend/cpu/isa/vec.h"
 
-#if defined(__AVX512F__)
-enum { MR = 8 };
-#else
-enum { MR = 4 };
-#endif
-
 #if defined(__AVX512BF16__)
-enum { PAIRS = 1 }; /* bf16 weights are packed as pairs of channels; else every weight is an f32 */
+enum { PAIRS = 1 };
 #else
 enum { PAIRS = 0 };
 #endif
 
-/* Vectors of the next block when `left` are to go: threes, and no single one behind a three. */
-INLINE int64_t block_vectors(int64_t left)
+/* M pointers, N vectors of weights and M x N sums: 30 of AVX-512's 32 registers, 15 of the 16 below it. */
+enum { MAX_M = 8, MAX_N = VBYTES == 64 ? 4 : 2 };
+#define TILE_PIXELS(n) (VBYTES == 64 ? ((n) == 4 ? 6 : 8) : (n) == 2 ? 6 : 8)
+
+ConvForm ISA_NAME(conv_form)(DType x)
 {
-    return left == 4 ? 2 : left < 3 ? left : 3;
+    return (ConvForm) { .lanes = VL, .vectors = MAX_N, .pairs = PAIRS && x == BF16 };
 }
 
-INLINE int64_t input_steps(const ConvShape *s)
+#define UNROLL _Pragma("GCC unroll 8")
+
+/* One step's value of a pixel in every lane. LAST is the odd channel at the end of pairs. */
+typedef enum Step { STEP_F32, STEP_BF16, STEP_PAIR, STEP_LAST } Step;
+
+INLINE Step step_of(DType t)
 {
-    return PAIRS && s->x == BF16 ? (s->C + 1) / 2 : s->C;
+    return t == F32 ? STEP_F32 : PAIRS ? STEP_PAIR : STEP_BF16;
 }
 
-size_t ISA_NAME(conv_packed_bytes)(const ConvShape *s)
+INLINE V repeat(const char *x, const Step step)
 {
-    return (size_t)((s->O + VL - 1) / VL * VL * s->kh * s->kw * input_steps(s)) * sizeof(float);
+    uint32_t bits = 0;
+    memcpy(&bits, x, step == STEP_F32 || step == STEP_PAIR ? 4 : 2);
+    return (V)((VU) { 0 } + (step == STEP_BF16 ? bits << 16 : bits));
 }
 
-/* w [O,C,kh,kw] */
-void ISA_NAME(conv_pack)(const ConvShape *s, const float *w, void *packed)
+INLINE V multiply_add(V sum, V x, V w, const Step step)
 {
-    bool pairs = PAIRS && s->x == BF16;
-    int64_t taps = s->kh * s->kw, steps = input_steps(s);
-    uint16_t *half = packed;
-    float *whole = packed;
-    for (int64_t o = 0, left = (s->O + VL - 1) / VL, nv; left > 0; left -= nv, o += nv * VL) {
-        nv = block_vectors(left);
-        for (int64_t tap = 0; tap < taps; tap++)
-            for (int64_t c = 0; c < steps * (pairs ? 2 : 1); c += pairs ? 2 : 1)
-                for (int64_t i = o; i < o + nv * VL; i++)
-                    for (int64_t k = c; k < c + (pairs ? 2 : 1); k++) {
-                        float v = i < s->O && k < s->C ? w[(i * s->C + k) * taps + tap] : 0;
-                        if (pairs)
-                            *half++ = f32_to_bf16(v);
-                        else
-                            *whole++ = v;
-                    }
-    }
-}
-
-/* acc += x[i][c] * w[c] over the input channels of one tap. */
-INLINE void tap_f32(V acc[MR][3], int nv, const char *const *x, DType t, const float *w, int64_t C)
-{
-    for (int64_t c = 0; c < C; c++, w += nv * VL) {
-        V wv[3];
-#pragma GCC unroll 3
-        for (int k = 0; k < nv; k++)
-            wv[k] = vload(w + k * VL, F32, VL);
-#pragma GCC unroll 8
-        for (int i = 0; i < MR; i++) {
-            V xv = vset(load1(x[i] + c * (t == F32 ? 4 : 2), t));
-#pragma GCC unroll 3
-            for (int k = 0; k < nv; k++)
-                acc[i][k] += xv * wv[k];
-        }
-    }
-}
-
 #if defined(__AVX512BF16__)
-INLINE void tap_bf16(V acc[MR][3], int nv, const char *const *x, const char *w, int64_t C)
-{
-    for (int64_t c = 0; c < C; c += 2, w += nv * VBYTES) {
-        __m512i wv[3];
-#pragma GCC unroll 3
-        for (int k = 0; k < nv; k++)
-            wv[k] = _mm512_loadu_si512(w + k * VBYTES);
-#pragma GCC unroll 8
-        for (int i = 0; i < MR; i++) {
-            int32_t pair = 0;
-            if (c + 2 <= C)
-                memcpy(&pair, x[i] + 2 * c, 4);
-            else
-                memcpy(&pair, x[i] + 2 * c, 2);
-            __m512i xv = _mm512_set1_epi32(pair);
-#pragma GCC unroll 3
-            for (int k = 0; k < nv; k++)
-                acc[i][k] = (V)_mm512_dpbf16_ps((__m512)acc[i][k], (__m512bh)xv, (__m512bh)wv[k]);
-        }
-    }
-}
+    if (step >= STEP_PAIR) return (V)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x, (__m512bh)w);
 #endif
-
-typedef struct Pixels {
-    const char *at[MR]; /* of the window's first tap, which may lie outside */
-    int64_t h[MR], w[MR];
-    int n;
-} Pixels;
-
-INLINE void one_tap(const ConvCall *q, const Pixels *p, int64_t i, int64_t j, DType t, const char **x)
-{
-    const ConvShape *s = q->shape;
-    int64_t dh = i * s->dilation, dw = j * s->dilation, bytes = t == F32 ? 4 : 2;
-    int64_t step = (dh * s->W + dw) * q->ld_x * bytes;
-#pragma GCC unroll 8
-    for (int k = 0; k < MR; k++) {
-        bool inside = (uint64_t)(p->h[k] + dh) < (uint64_t)s->H && (uint64_t)(p->w[k] + dw) < (uint64_t)s->W;
-        x[k] = inside ? p->at[k] + step : q->zeros;
-    }
+    return sum + x * w;
 }
 
-INLINE void finish_as(const ConvCall *q, V acc[MR][3], int nv, Act act, DType ty, int64_t first, int n, int64_t o)
+/* `steps` steps of one tap over pixels px, from their byte `at` on; returns the weights behind it. */
+INLINE const char *tap(V (*sum)[MAX_N], const char *const *px, int64_t at, int64_t steps, const char *w, const int M,
+                       const int N, const Step step)
 {
-    int64_t bytes = ty == F32 ? 4 : 2;
-    for (int k = 0; k < nv; k++) {
-        int64_t c = o + k * VL;
-        int count = (int)(q->shape->O - c < VL ? q->shape->O - c : VL);
-        V b = q->b ? vload(q->b + c, F32, count) : vset(0);
-        for (int i = 0; i < n; i++) {
-            V v = vact_as(act, ty, acc[i][k] + b);
-            char *y = (char *)q->y + ((first + i) * q->ld_y + c) * bytes;
-            const char *r = (const char *)q->res + ((first + i) * q->ld_res + c) * bytes;
-            if (count == VL) {
-                if (q->res) v += vload(r, ty, VL);
-                vstore(y, ty, VL, v);
-            } else {
-                if (q->res) v += vload(r, ty, count);
-                vstore(y, ty, count, v);
-            }
+    const int64_t size = step == STEP_BF16 ? 2 : 4;
+    const char *p[MAX_M];
+    UNROLL for (int m = 0; m < M; m++) p[m] = px[m] + at;
+    for (int64_t i = 0; i < steps * size; i += size, w += N * VBYTES) {
+        V v[MAX_N];
+        UNROLL for (int n = 0; n < N; n++) memcpy(&v[n], w + n * VBYTES, VBYTES);
+        UNROLL for (int m = 0; m < M; m++)
+        {
+            V x = repeat(p[m] + i, step);
+            UNROLL for (int n = 0; n < N; n++) sum[m][n] = multiply_add(sum[m][n], x, v[n], step);
         }
     }
+    return w;
 }
 
-static void finish(const ConvCall *q, V acc[MR][3], int nv, int64_t first, int n, int64_t o)
+/* All taps of a tile into tile [M][N]. C is the length of a run: a tap's channels, or those of a whole kernel row where
+ * the image is dense. */
+INLINE void sum_tile(const char *const (*px)[MAX_M], int64_t taps, int64_t C, const char *w, V *tile, const int N,
+                     const Step step)
 {
-    FOR_ACT(q->act, a, FOR_TYPE(q->shape->y, t, finish_as(q, acc, nv, a, t, first, n, o)));
+    const int M = TILE_PIXELS(N);
+    V sum[MAX_M][MAX_N];
+    UNROLL for (int m = 0; m < M; m++) UNROLL for (int n = 0; n < N; n++) sum[m][n] = vset(0);
+    int64_t steps = step == STEP_PAIR ? C / 2 : C;
+    for (int64_t k = 0; k < taps; k++) {
+        w = tap(sum, px[k], 0, steps, w, M, N, step);
+        if (step == STEP_PAIR && C % 2) w = tap(sum, px[k], 4 * steps, 1, w, M, N, STEP_LAST);
+    }
+    UNROLL for (int m = 0; m < M; m++) UNROLL for (int n = 0; n < N; n++) tile[m * N + n] = sum[m][n];
 }
 
-INLINE void block(const ConvCall *q, int nv, DType tx, const Pixels *p, const char *w, int64_t first, int64_t o)
+INLINE void sum_panel(const char *const (*px)[MAX_M], int64_t taps, int64_t C, const char *w, V *tile, int N,
+                      const Step step)
 {
-    const ConvShape *s = q->shape;
-    int64_t tap_bytes = input_steps(s) * nv * VBYTES;
-    V acc[MR][3];
-#pragma GCC unroll 8
-    for (int i = 0; i < MR; i++)
-#pragma GCC unroll 3
-        for (int k = 0; k < nv; k++)
-            acc[i][k] = vset(0);
-    for (int64_t i = 0; i < s->kh; i++)
-        for (int64_t j = 0; j < s->kw; j++, w += tap_bytes) {
-            const char *x[MR];
-            one_tap(q, p, i, j, tx, x);
-#if defined(__AVX512BF16__)
-            if (tx == BF16) {
-                tap_bf16(acc, nv, x, w, s->C);
+    switch (N) {
+    case 1: sum_tile(px, taps, C, w, tile, 1, step); break;
+    case 2: sum_tile(px, taps, C, w, tile, 2, step); break;
+#if VBYTES == 64
+    case 3: sum_tile(px, taps, C, w, tile, 3, step); break;
+    case 4: sum_tile(px, taps, C, w, tile, 4, step); break;
+#endif
+    default: break;
+    }
+}
+
+/* ---- where pixels are --------------------------------------------------------------------------------------- */
+
+typedef struct Place {
+    int64_t n, h, w; /* of an output pixel */
+} Place;
+
+static Place place_of(const ConvJob *j, int64_t pixel)
+{
+    return (Place) { pixel / (j->Wo * j->Ho), pixel / j->Wo % j->Ho, pixel % j->Wo };
+}
+
+static void next_place(const ConvJob *j, Place *p)
+{
+    if (++p->w < j->Wo) return;
+    p->w = 0;
+    if (++p->h < j->Ho) return;
+    p->h = 0, p->n++;
+}
+
+/* Pointers of taps x M pixels from place *p on (moved behind them), of which `count` exist: the others repeat the last.
+ * Returns how many runs there are, and their length in channels. */
+static int64_t point(const ConvJob *j, Place *p, int64_t count, int M, const char *px[CONV_MAX_TAPS][MAX_M], int64_t *C)
+{
+    int64_t size = j->type == F32 ? 4 : 2, step = j->x_pixel * size, row = step * j->W;
+    int64_t top[MAX_M], left[MAX_M];
+    const char *base[MAX_M];
+    bool inside = true;
+    for (int m = 0; m < M; m++) {
+        top[m] = p->h * j->stride - j->pad_h, left[m] = p->w * j->stride - j->pad_w;
+        base[m] = j->x + (p->n * j->H + top[m]) * row + left[m] * step;
+        inside &= top[m] >= 0 && left[m] >= 0 && top[m] + (j->kh - 1) * j->dilation < j->H &&
+                  left[m] + (j->kw - 1) * j->dilation < j->W;
+        if (m + 1 < count) next_place(j, p);
+    }
+    next_place(j, p);
+    /* The pixels of a kernel row lie one behind the other: one run. Pairs must not run across. */
+    bool joined = inside && j->dilation == 1 && j->x_pixel == j->C && (step_of(j->type) != STEP_PAIR || j->C % 2 == 0);
+    int64_t kw = joined ? 1 : j->kw, k = 0;
+    *C = joined ? j->C * j->kw : j->C;
+    for (int64_t a = 0; a < j->kh; a++)
+        for (int64_t b = 0; b < kw; b++, k++) {
+            int64_t h = a * j->dilation, w = b * j->dilation, at = h * row + w * step;
+            if (inside) {
+                for (int m = 0; m < MAX_M; m++)
+                    px[k][m] = base[m] + at;
                 continue;
             }
-#endif
-            tap_f32(acc, nv, x, tx, (const float *)w, s->C);
-        }
-    finish(q, acc, nv, first, p->n, o);
-}
-
-/* Where in the result the walk stands. */
-typedef struct Cursor {
-    int64_t n, h, w;
-} Cursor;
-
-/* The next MR pixels; from the `count`-th on they repeat the last. */
-INLINE void pixels_next(const ConvCall *q, DType t, Cursor *at, int64_t count, Pixels *p)
-{
-    const ConvShape *s = q->shape;
-    p->n = count < MR ? (int)count : MR;
-    for (int i = 0; i < MR; i++) {
-        p->h[i] = at->h * s->stride - s->pad_h;
-        p->w[i] = at->w * s->stride - s->pad_w;
-        p->at[i] = (const char *)q->x + ((at->n * s->H + p->h[i]) * s->W + p->w[i]) * q->ld_x * (t == F32 ? 4 : 2);
-        if (i + 1 >= p->n || ++at->w < s->Wo) continue;
-        at->w = 0;
-        if (++at->h < s->Ho) continue;
-        at->h = 0, at->n++;
-    }
-    if (++at->w == s->Wo) at->w = 0, at->h++;
-    if (at->h == s->Ho) at->h = 0, at->n++;
-}
-
-/* A few hundred pixels at a time, so that what they read stays in cache while all output channels go by. */
-INLINE void conv(const ConvCall *q, DType tx, int64_t lo, int64_t hi)
-{
-    const ConvShape *s = q->shape;
-    int64_t per_vector = s->kh * s->kw * input_steps(s) * VBYTES;
-    for (int64_t start = lo; start < hi; start += q->chunk) {
-        int64_t end = hi - start < q->chunk ? hi : start + q->chunk;
-        const char *w = q->w;
-        for (int64_t o = 0, left = (s->O + VL - 1) / VL, nv; left > 0; left -= nv, o += nv * VL, w += nv * per_vector) {
-            Cursor at = { start / (s->Ho * s->Wo), start / s->Wo % s->Ho, start % s->Wo };
-            nv = block_vectors(left);
-            for (int64_t first = start; first < end; first += MR) {
-                Pixels p;
-                pixels_next(q, tx, &at, end - first, &p);
-                if (nv == 3)
-                    block(q, 3, tx, &p, w, first, o);
-                else if (nv == 2)
-                    block(q, 2, tx, &p, w, first, o);
-                else
-                    block(q, 1, tx, &p, w, first, o);
+            for (int m = 0; m < M; m++) {
+                bool in = top[m] + h >= 0 && top[m] + h < j->H && left[m] + w >= 0 && left[m] + w < j->W;
+                px[k][m] = in ? base[m] + at : j->zeros;
             }
         }
+    return k;
+}
+
+/* ---- epilogue ----------------------------------------------------------------------------------------------- */
+
+INLINE void finish_vector(const ConvJob *j, const V *tile, int N, int64_t pixel, int64_t count, int64_t at, int lanes,
+                          Act act, DType t)
+{
+    int64_t size = t == F32 ? 4 : 2, y_step = j->y_pixel * size, res_step = j->res_pixel * size;
+    char *y = j->y + (pixel * j->y_pixel + at) * size;
+    const char *res = j->res ? j->res + (pixel * j->res_pixel + at) * size : NULL;
+    V bias = j->bias ? vload(j->bias + at, F32, lanes) : vset(0);
+    for (int64_t m = 0; m < count; m++, y += y_step) {
+        V z = tile[m * N] + bias;
+        z = vact_as(act, t, z);
+        if (res) z += vload(res + m * res_step, t, lanes);
+        vstore(y, t, lanes, z);
     }
 }
 
-void ISA_NAME(conv)(const ConvCall *q, int64_t lo, int64_t hi)
+INLINE void finish(const ConvJob *j, const V *tile, int N, int64_t pixel, int64_t count, int64_t o, Act act, DType t)
 {
-    FOR_TYPE(q->shape->x, t, conv(q, t, lo, hi));
+    for (int n = 0; n < N && o < j->O; n++, o += VL) {
+        if (o + VL <= j->O)
+            finish_vector(j, tile + n, N, pixel, count, o, VL, act, t);
+        else
+            finish_vector(j, tile + n, N, pixel, count, o, (int)(j->O - o), act, t);
+    }
+}
+
+static void conv_panel_range(const ConvJob *j, int64_t lo, int64_t hi, int64_t first, int N)
+{
+    const char *px[CONV_MAX_TAPS][MAX_M];
+    V tile[MAX_M * MAX_N];
+    const Step step = step_of(j->type);
+    int64_t steps = j->kh * j->kw * (step == STEP_PAIR ? (j->C + 1) / 2 : j->C), C;
+    const char *w = j->w + first * steps * VBYTES;
+    Place p = place_of(j, lo);
+    for (int64_t at = lo; at < hi; at += TILE_PIXELS(N)) {
+        int64_t count = hi - at < TILE_PIXELS(N) ? hi - at : TILE_PIXELS(N);
+        int64_t taps = point(j, &p, count, TILE_PIXELS(N), px, &C);
+        if (step == STEP_F32)
+            sum_panel((const char *const(*)[MAX_M])px, taps, C, w, tile, N, STEP_F32);
+        else
+            sum_panel((const char *const(*)[MAX_M])px, taps, C, w, tile, N, PAIRS ? STEP_PAIR : STEP_BF16);
+        FOR_ACT(j->act, a, FOR_TYPE(j->y_type, t, finish(j, tile, N, at, count, first * VL, a, t)));
+    }
+}
+
+/* Pixels go in blocks whose images stay in the second-level cache while the panels of weights pass. */
+void ISA_NAME(conv)(const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1)
+{
+    const int64_t block = 480;
+    const ConvForm form = ISA_NAME(conv_form)(j->type);
+    for (int64_t at = lo; at < hi; at += block)
+        for (int64_t p = p0; p < p1; p++) {
+            int64_t first = conv_panel(j->O, form, p), end = conv_panel(j->O, form, p + 1);
+            conv_panel_range(j, at, hi - at < block ? hi : at + block, first, (int)(end - first));
+        }
 }

@@ -47,20 +47,7 @@ typedef struct Norm {
     Act act;
 } Norm;
 
-/* A convolution without groups, and one call of it. Images are channels-last; ld: elements from pixel to pixel. */
-typedef struct ConvShape {
-    int64_t C, H, W, O, Ho, Wo, kh, kw, stride, pad_h, pad_w, dilation;
-    DType x, y;
-} ConvShape;
-typedef struct ConvCall {
-    const ConvShape *shape;
-    const void *x, *res, *w, *zeros; /* w packed; zeros: C elements; res may be NULL */
-    const float *b;                  /* may be NULL */
-    void *y;
-    int64_t ld_x, ld_res, ld_y;
-    int64_t chunk; /* pixels that go through all output channels together */
-    Act act;
-} ConvCall;
+#include "backend/cpu/isa/conv.h"
 
 /* X(return type, name, parameters) */
 #define ISA_FUNCTIONS(X)                                                                                               \
@@ -85,10 +72,6 @@ typedef struct ConvCall {
     /* dx = gamma rstd (dz - m_dz - xhat * m_dzx) */                                                                   \
     X(void, norm_grad,                                                                                                 \
       (const Norm *p, Block dy, Block x, const float *m_dz, const float *m_dzx, Block dx, int64_t rows, int64_t cols)) \
-    X(size_t, conv_packed_bytes, (const ConvShape *s))                                                                 \
-    X(void, conv_pack, (const ConvShape *s, const float *w, void *packed))                                             \
-    /* output pixels [lo, hi), counted over the whole batch: y = act(conv(x, w) + b) + res */                          \
-    X(void, conv, (const ConvCall *q, int64_t lo, int64_t hi))                                                         \
     /* softmax over each row */                                                                                        \
     X(void, softmax, (Block x, Block y, int64_t rows, int64_t cols))                                                   \
     /* e[i, s] = expectation of the bin number under softmax of bins s*bins .. of row i; four sides */                 \
@@ -100,7 +83,10 @@ typedef struct ConvCall {
     /* y = scale * sigmoid(x) */                                                                                       \
     X(void, sigmoid_times, (float scale, Block x, Block y, int64_t rows, int64_t cols))                                \
     /* iou[i]: plain overlap of box i = (box[0][i], .. box[3][i]) xyxy with one box */                                 \
-    X(void, iou_of, (const float *const box[4], const float one[4], int64_t n, float *iou))
+    X(void, iou_of, (const float *const box[4], const float one[4], int64_t n, float *iou))                            \
+    X(ConvForm, conv_form, (DType x))                                                                                  \
+    /* output pixels [lo, hi), counted through rows and images, of the outputs of panels [p0, p1) */                   \
+    X(void, conv, (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1))
 
 typedef struct Isa {
     const char *name;
