@@ -2,6 +2,7 @@
  *
  * dyn_benchmark: whole-model time (median over runs) and the time of each step with the kernel that ran. */
 #include "api/api.h"
+#include "train/programs.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -110,13 +111,53 @@ static Status inference(DynContext *ctx, const DynOptions *o, DynModel *model, D
     return report(ctx, o, model, p, &t, event, user, err);
 }
 
+/* Forward, loss, assigner and backward of one batch with a few labels a picture. */
+static Status train_step(DynContext *ctx, const DynOptions *o, DynModel *model, DynEventFn *event, void *user,
+                         Error *err)
+{
+    enum { LABELS = 8 };
+    TrainPrograms programs;
+    Program *p;
+    Timing t = { 0 };
+    Slab grads = { 0 };
+    int64_t size[2], n = o->batch * LABELS;
+    double items[3];
+    round_imgsz(ctx, o, model->m->max_stride, size);
+    uint8_t *images = arena_alloc(ctx->job, (size_t)(o->batch * size[0] * size[1] * 3));
+    float *targets = ARENA_ARRAY(ctx->job, float, n * 6);
+    if (!images || !targets) return fail_nomem(err, (size_t)(o->batch * size[0] * size[1] * 3));
+    for (int64_t i = 0; i < n; i++) {
+        Rng r = rng_at(0, 0, (uint64_t)i, rng_key("benchmark"));
+        float row[6] = { (float)(i / LABELS),
+                         (float)rng_int(&r, model->m->nc),
+                         (float)rng_uniform(&r, 0.2, 0.8),
+                         (float)rng_uniform(&r, 0.2, 0.8),
+                         (float)rng_uniform(&r, 0.05, 0.4),
+                         (float)rng_uniform(&r, 0.05, 0.4) };
+        memcpy(targets + i * 6, row, sizeof row);
+    }
+    TRY(slab_new(model->m->g, &grads, err));
+    Status s = programs_open(&programs, model->m, (LossGain) { 7.5, 0.5, 1.5 }, model->act, model->backend,
+                             &model->m->w, &grads, err);
+    TrainBatch batch = { o->batch, size[0], size[1], images, targets, n };
+    if (s == DYN_OK) {
+        s = programs_run(&programs, &batch, items, err);
+        if (s == DYN_OK) s = programs_for(&programs, &batch, &p, err);
+        if (s == DYN_OK) s = measure(p, o->iters, &ctx->stop, ctx->job, &t, err);
+        if (s == DYN_OK) s = report(ctx, o, model, p, &t, event, user, err);
+        programs_close(&programs);
+    }
+    slab_free(&grads);
+    return s;
+}
+
 DynStatus dyn_benchmark(DynContext *ctx, const DynOptions *o, DynEventFn *event, void *user, DynError *err)
 {
     DynModel *model;
     TRY(job_begin(ctx, err));
     if (!o->model) return fail(err, DYN_USAGE, "which model? For example: model=yolov8n.yaml");
     TRY(dyn_model_open(ctx, o->model, o, &model, err));
-    Status s = inference(ctx, o, model, event, user, err);
+    Status s = (o->train_step ? train_step : inference)(ctx, o, model, event, user, err);
     dyn_model_free(&model);
     return s;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/api.h"
 #include "detect/predict.h"
+#include "train/programs.h"
 
 #include <math.h>
 #include <string.h>
@@ -134,48 +135,69 @@ DynStatus dyn_model_forward(DynModel *model, const uint8_t *rgb, int32_t n, int3
     return DYN_OK;
 }
 
-/* Memory that inference and training take, per precision: the planner's own figures. */
-static char *memory_lines(DynModel *model, int64_t imgsz, int64_t batch, Arena *a);
+static const struct {
+    const char *name;
+    DType act;
+} precisions[] = { { "f32", F32 }, { "bf16", BF16 } };
+
+/* The planner's own figures; nothing is run. */
+static Status inference_memory(DynModel *model, DType act, int64_t imgsz, ProgramStats *stats, Error *err)
+{
+    Detector *d;
+    Program *p;
+    DetectorSpec spec = {
+        .graph = model->m->g, .params = &model->m->w, .backend = model->backend, .act = act, .fold = true
+    };
+    TRY(detector_new(&spec, &d, err));
+    Status s = detector_program(d, 1, imgsz, imgsz, &p, err);
+    if (s == DYN_OK) *stats = program_stats(p);
+    detector_free(&d);
+    return s;
+}
+
+static Status training_memory(DynModel *model, DType act, int64_t imgsz, int64_t batch, ProgramStats *stats, Error *err)
+{
+    TrainPrograms t;
+    Program *p;
+    TRY(programs_open(&t, model->m, (LossGain) { 7.5, 0.5, 1.5 }, act, model->backend, &model->m->w, &model->m->w,
+                      err));
+    Status s = programs_for(&t, &(TrainBatch) { .n = batch, .height = imgsz, .width = imgsz }, &p, err);
+    if (s == DYN_OK) *stats = program_stats(p);
+    programs_close(&t);
+    return s;
+}
+
+static Status memory_lines(DynModel *model, int64_t imgsz, int64_t batch, Text *text, Error *err)
+{
+    ProgramStats s;
+    double weights = (double)model->m->w.n * 4e-6;
+    text_add(text,
+             "\nmemory at %lldx%lld (MB)   inference batch 1: activations + weights   training batch %lld: activations "
+             "+ weights, gradients, optimiser, EMA",
+             (long long)imgsz, (long long)imgsz, (long long)batch);
+    for (size_t i = 0; i < COUNT_OF(precisions); i++) {
+        TRY(inference_memory(model, precisions[i].act, imgsz, &s, err));
+        text_add(text, "\n  %-5s %34.1f + %.1f", precisions[i].name, (double)s.slab_bytes / 1e6,
+                 (double)s.const_bytes / 1e6);
+        TRY(training_memory(model, precisions[i].act, imgsz, batch, &s, err));
+        text_add(text, " %38.1f + %.1f", (double)s.slab_bytes / 1e6, 6 * weights);
+    }
+    return DYN_OK;
+}
 
 DynStatus dyn_model_info(DynModel *model, const DynOptions *o, const char **text, DynError *err)
 {
+    enum { TRAIN_BATCH = 16 };
     ModelInfo info;
     if (model->text) arena_free(&model->text);
     if (!(model->text = arena_new())) return fail_nomem(err, 1);
+    Text t = { .a = model->text };
     int64_t size[2];
     round_imgsz(model->ctx, o, model->m->max_stride, size);
     TRY(model_info(model->m, size[0], model->text, &info, err));
     char *table = model_table(model->m, &info, size[0], o->verbose, model->text);
-    char *memory = table ? memory_lines(model, size[0], 1, model->text) : NULL;
-    if (!memory || !(*text = arena_printf(model->text, "%s\n%s", table, memory))) return fail_nomem(err, 1);
-    return DYN_OK;
-}
-
-static char *memory_lines(DynModel *model, int64_t imgsz, int64_t batch, Arena *a)
-{
-    static const struct {
-        const char *name;
-        DType act;
-    } precision[] = { { "f32", F32 }, { "bf16", BF16 } };
-    char *text = arena_printf(a, "memory for inference, batch %lld at %lldx%lld:", (long long)batch, (long long)imgsz,
-                              (long long)imgsz);
-    for (size_t i = 0; text && i < COUNT_OF(precision); i++) {
-        Error err;
-        Detector *d;
-        Program *p;
-        DetectorSpec spec = { .graph = model->m->g,
-                              .params = &model->m->w,
-                              .backend = model->backend,
-                              .act = precision[i].act,
-                              .fold = true };
-        if (detector_new(&spec, &d, &err) != DYN_OK) return NULL;
-        if (detector_program(d, batch, imgsz, imgsz, &p, &err) == DYN_OK) {
-            ProgramStats s = program_stats(p);
-            text = arena_printf(a, "%s %s %.1f MB activations + %.1f MB weights%s", text, precision[i].name,
-                                (double)s.slab_bytes / 1e6, (double)s.const_bytes / 1e6,
-                                i + 1 < COUNT_OF(precision) ? "," : "");
-        }
-        detector_free(&d);
-    }
-    return text;
+    if (!table) return fail_nomem(err, 1);
+    text_add(&t, "%s", table);
+    TRY(memory_lines(model, size[0], TRAIN_BATCH, &t, err));
+    return (*text = text_done(&t)) ? DYN_OK : fail_nomem(err, t.n);
 }

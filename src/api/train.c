@@ -66,6 +66,7 @@ static Status build_model(TrainRun *r, int64_t nc, Error *err)
         BlobFile blobs;
         ModelOptions as_is = { .log = &r->ctx->log };
         TRY(model_load(path, &as_is, &src, err));
+        mo.compat = src->compat;
         Status s = model_from_yaml(src->file, src->yaml, &mo, &r->model, err);
         if (s == DYN_OK && truthy(pretrained)) {
             s = model_blobs(src, &src->w, r->a, &blobs, err);

@@ -157,6 +157,7 @@ Status program_layout(Program *p, const bool *is_const, Error *err)
         int r = root_of(&l, v, &at);
         if (r == v) continue;
         p->place[v] = p->place[r];
+        if (p->types[r].shape.dim[1] == p->types[v].shape.dim[1]) continue; /* the whole: dense */
         p->place[v].channel = at;
         p->place[v].channels = p->types[r].shape.dim[1];
     }

@@ -115,19 +115,18 @@ static Status gather(Compiler *c, const Node *n)
     for (int i = 0; i < n->n_in; i++) {
         int v = n->in[i].id;
         Place to = { out.base, out.index, at, width }, from = c->p->place[v];
-        bool there = from.base == to.base && from.index == to.index && from.channel == to.channel &&
-                     from.channels == to.channels;
+        bool there = from.base == to.base && from.index == to.index && from.channel == to.channel;
         if (!there) TRY(insert_copy(c, n, &c->p->types[v], from, to));
         at += c->p->types[v].shape.dim[1];
     }
     return DYN_OK;
 }
 
+/* Lies in its input's memory, so there is nothing to compute. */
 static bool is_view(const Compiler *c, const Node *n)
 {
-    Place q = c->p->place[n->out.id];
-    return n->op->view && is_range(q) && n->in[0].id && q.base == c->p->place[n->in[0].id].base &&
-           q.index == c->p->place[n->in[0].id].index;
+    Place out = c->p->place[n->out.id], in = c->p->place[n->in[0].id];
+    return n->op->view && n->in[0].id && out.base == in.base && out.index == in.index;
 }
 
 static bool is_image_gather(const Compiler *c, const Node *n)
@@ -146,7 +145,9 @@ static void share_in_place(Compiler *c, const Node *n)
         if (n->in[k].id == v) return;
     Place from = p->place[v], to = p->place[w];
     if (from.base != BASE_SLAB || to.base != BASE_SLAB || is_range(from) || is_range(to)) return;
-    if (p->types[v].dtype != p->types[w].dtype || !shape_eq(&p->types[v].shape, &p->types[w].shape)) return;
+    if (p->types[v].dtype != p->types[w].dtype || p->types[v].rowmajor != p->types[w].rowmajor ||
+        !shape_eq(&p->types[v].shape, &p->types[w].shape))
+        return;
     for (int u = 1; u <= graph_n_values(c->g); u++) /* ranges that lie in either buffer would be clobbered or lost */
         if (u != v && u != w && p->place[u].base == BASE_SLAB &&
             (p->place[u].index == from.index || p->place[u].index == to.index))

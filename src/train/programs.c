@@ -47,7 +47,7 @@ static int64_t target_room(const TrainBatch *b)
     return room;
 }
 
-static Status program_for(TrainPrograms *p, const TrainBatch *b, Program **out, Error *err)
+Status programs_for(TrainPrograms *p, const TrainBatch *b, Program **out, Error *err)
 {
     bool fits;
     TrainProgram *c = place_for(p, b, &fits);
@@ -70,7 +70,7 @@ static Status program_for(TrainPrograms *p, const TrainBatch *b, Program **out, 
 Status programs_run(TrainPrograms *p, const TrainBatch *b, double items[3], Error *err)
 {
     Program *program;
-    TRY(program_for(p, b, &program, err));
+    TRY(programs_for(p, b, &program, err));
     program_bind_input(program, "images", (void *)b->images);
     if (b->n_targets > 0)
         memcpy(program_input(program, "targets").data, b->targets, (size_t)b->n_targets * 6 * sizeof(float));

@@ -26,6 +26,8 @@ typedef struct TrainPrograms {
 Status programs_open(TrainPrograms *p, const Model *m, LossGain gain, DType act, Backend *backend, const Slab *params,
                      const Slab *grads, Error *err);
 void programs_close(TrainPrograms *p);
+/* The program of a batch's size with room for its labels, compiled and loaded; its inputs are not filled. */
+Status programs_for(TrainPrograms *p, const TrainBatch *b, Program **out, Error *err);
 /* Forward and backward of one batch: gradients go to the slab, items receives box, cls and dfl. */
 Status programs_run(TrainPrograms *p, const TrainBatch *b, double items[3], Error *err);
 
