@@ -65,7 +65,7 @@ TESTS    := $(sort $(basename $(notdir $(wildcard tests/test_*.c))))
 TEST_BIN := $(TESTS:%=$(B)/tests/%)
 FUZZERS  := $(patsubst %.c,$(B)/%,$(sort $(wildcard fuzz/fuzz_*.c)))
 
-.PHONY: all help FORCE deps demo test check fuzz bench install clean format size
+.PHONY: all help FORCE deps demo test check fuzz bench install clean format docs size
 all: $(B)/dynyolo $(B)/libdynyolo.a $(B)/libdynyolo.so $(B)/dynyolo.pc
 
 help:
@@ -150,6 +150,7 @@ check: deps
 	@$(CHECK_MAKE) MODE=asan B=build-asan tests >/dev/null
 	@B=build-asan sh tests/run.sh $(TEST_BIN:$(B)/%=build-asan/%)
 	@echo '== fuzz'; $(CHECK_MAKE) fuzz FUZZ_SECONDS=$(or $(FUZZ_SECONDS),10)
+	@echo '== docs'; sh tools/docs_check.sh build-gcc/dynyolo
 	@echo '== tests'; B=build-gcc sh tests/run.sh $(TEST_BIN:$(B)/%=build-gcc/%)
 
 TIDY := $(LIB_SRC:%=tidy/%) $(CLI_SRC:%=tidy/%)
@@ -160,6 +161,9 @@ $(TIDY): tidy/%: $(GEN)
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
+# The reference of modes and options, from what the command says of itself.
+docs: $(B)/dynyolo
+	sh tools/docs_commands.sh $(B)/dynyolo > docs/commands.md
 size:
 	@for d in src/*/; do printf '%7d  %s\n' $$(cat $$(find $$d -name '*.[ch]') | wc -l) $$d; done
 clean:
