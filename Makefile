@@ -89,7 +89,7 @@ define isa_rule
 $(B)/%.$(1).o: %.c $(GEN)
 	@mkdir -p $$(@D)
 	$(if $(V),,@echo '  CC  $$< $(1)')
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -O3 -ffp-contract=fast $(ISA_$(1)) -DISA=$(1) -DISA_$(1) -MMD -MP -c $$< -o $$@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(if $(filter release,$(MODE)),-O3) -ffp-contract=fast $(ISA_$(1)) -DISA=$(1) -DISA_$(1) -MMD -MP -c $$< -o $$@
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 

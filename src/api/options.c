@@ -125,8 +125,8 @@ static const DynOptionRow rows[] = {
     BOOL_ROW(show_boxes, "True", P, "draw boxes"),
     INT_ROW(line_width, "0", 0, 1000, P, "line width of boxes, 0: by picture size"),
     TEXT_ROW("format", format, NULL, P | B, "json: one line of JSON per picture / one JSON object on standard output"),
-    INT_ROW(n, "400", 1, 10000000, S, "pictures to draw (a quarter of them for validation)"),
-    { "classes", DYN_INT, AT(n_classes), "4", 1, 8, S, "shape classes" },
+    INT_ROW(n, "400", 1, 10000000, S, "pictures to draw (a fifth of them for validation)"),
+    { "classes", DYN_INT, AT(n_classes), "6", 1, 8, S, "shape classes" },
     INT_ROW(iters, "20", 1, 1000000, B, "timed runs"),
     { "train", DYN_BOOL, AT(train_step), "False", 0, 1, B, "time a training step in place of inference" },
     TEXT_ROW("cfg", cfg, NULL, T | V | P, "YAML of options in place of the ones before it"),
@@ -268,6 +268,7 @@ void dyn_options_defaults(DynOptions *o, DynMode mode)
         if (rows[i].def && rows[i].offset != NO_EFFECT) assign(o, &rows[i], rows[i].def, &err);
     if (mode == DYN_VAL || mode == DYN_PREDICT) o->rect = true;
     if (mode == DYN_PREDICT || mode == DYN_BENCHMARK) o->batch = 1;
+    if (mode == DYN_SYNTH) o->imgsz[0] = o->imgsz[1] = 224;
 }
 
 static Status unknown(const char *key, DynMode mode, bool elsewhere, Error *err)
