@@ -493,6 +493,27 @@ static void boxes_follow_pixels(void **state)
     dataset_free(&ds);
 }
 
+/* The same with outlines instead of boxes: four corners each. */
+static void outlines_follow_pixels(void **state)
+{
+    char name[64], text[256];
+    Dataset *ds = rectangles();
+    for (int i = 0; i < N; i++) {
+        const Label *l = &ds->item[i].label[0];
+        double x1 = (double)(l->cx - l->w / 2), y1 = (double)(l->cy - l->h / 2);
+        double x2 = (double)(l->cx + l->w / 2), y2 = (double)(l->cy + l->h / 2);
+        snprintf(name, sizeof name, "r/labels/%02d.txt", i);
+        snprintf(text, sizeof text, "%d %.9f %.9f %.9f %.9f %.9f %.9f %.9f %.9f\n", i, x1, y1, x2, y1, x2, y2, x1, y2);
+        put(name, text);
+    }
+    dataset_free(&ds);
+    ds = open_split(in_top("r"), 0);
+    assert_true(ds->polygons);
+    assert_true(check_epochs(ds, geometry_only(), 8, true, 1.6f) > 12 * N);
+    assert_in_range(check_epochs(ds, geometry_only(), 4, false, 1.6f), 3 * N, 4 * N);
+    dataset_free(&ds);
+}
+
 static uint64_t digest(uint64_t h, const void *p, size_t n)
 {
     for (const uint8_t *b = p; n; n--)
@@ -680,6 +701,7 @@ int main(void)
         IN_FOLDER(polygons_all_or_none),
         cmocka_unit_test(rect_shapes),
         IN_FOLDER(boxes_follow_pixels),
+        IN_FOLDER(outlines_follow_pixels),
         IN_FOLDER(workers_change_nothing),
         cmocka_unit_test(warp_of_patches),
         IN_FOLDER(vanished),

@@ -38,6 +38,7 @@ typedef struct Sample {
     Image owned[MAX_PATCHES];      /* what the patches are windows of, where it is not cached */
     int n_patches;
     int canvas_w, canvas_h;
+    bool cut;  /* patches end at the canvas's border, and so do outlines */
     Image out; /* where it is drawn: memory of the batch, or of whoever mixes */
     Object *object;
     int n_objects;

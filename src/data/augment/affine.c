@@ -104,7 +104,7 @@ static void outline_point(const Object *o, int i, int of, double p[2])
 
 /* Box of the part of the outline that is strictly inside the sample; an outline that leaves on three sides is clamped
  * first, so that a large object keeps its box. All zero when nothing is inside. */
-static Hull map_outline(const AugmentContext *c, const double M[9], const Object *o)
+static Hull map_outline(const AugmentContext *c, const double M[9], const Sample *s, const Object *o)
 {
     const float w = (float)c->w, h = (float)c->h;
     int of = MAX(OUTLINE_POINTS, o->n_points + 1);
@@ -115,6 +115,7 @@ static Hull map_outline(const AugmentContext *c, const double M[9], const Object
             double p[2];
             float q[2];
             outline_point(o, i, of, p);
+            if (s->cut) p[0] = CLAMP(p[0], 0, s->canvas_w), p[1] = CLAMP(p[1], 0, s->canvas_h);
             map_point(M, p[0], p[1], q);
             if (clamp) q[0] = CLAMP(q[0], 0, w), q[1] = CLAMP(q[1], 0, h);
             if (pass == 0)
@@ -140,7 +141,7 @@ static void map_objects(const AugmentContext *c, const double M[9], float scale,
     for (int i = 0; i < s->n_objects; i++) {
         Object o = s->object[i];
         float w = (o.x2 - o.x1) * scale, h = (o.y2 - o.y1) * scale;
-        Hull hull = o.point ? map_outline(c, M, &o) : map_corners(M, &o);
+        Hull hull = o.point ? map_outline(c, M, s, &o) : map_corners(M, &o);
         float threshold = o.point ? 0.01f : 0.1f;
         o = (Object) { .cls = o.cls, .x1 = hull.x1, .y1 = hull.y1, .x2 = hull.x2, .y2 = hull.y2 };
         object_clip(&o, (float)c->w, (float)c->h);

@@ -38,6 +38,7 @@ static Status apply(const AugmentContext *c, const double *value, Rng *r, Sample
         index[k] = rng_int(r, c->ds->n);
     int yc = (int)rng_uniform(r, side / 2, side * 3 / 2), xc = (int)rng_uniform(r, side / 2, side * 3 / 2);
     s->canvas_w = s->canvas_h = 2 * c->imgsz;
+    s->cut = true;
     for (int k = 0; k < 4; k++)
         TRY(add(c, index[k], k, xc, yc, s, err));
     int kept = 0;
