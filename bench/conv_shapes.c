@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-extern const CpuKernel cpu_conv_direct, cpu_onednn_conv;
-static const CpuKernel *const kernels[] = { &cpu_conv_direct, &cpu_onednn_conv };
+extern const CpuKernel cpu_conv_winograd, cpu_conv_direct, cpu_onednn_conv;
+static const CpuKernel *const kernels[] = { &cpu_conv_winograd, &cpu_conv_direct, &cpu_onednn_conv };
 enum { N_KERNEL = COUNT_OF(kernels) };
 
 /* yolov8n's convolutions: C H O k stride, how often, residual. `s` doubles the channels, but for the image, the 64 box

@@ -42,4 +42,12 @@ static inline int64_t conv_panel(int64_t O, ConvForm f, int64_t p)
     return conv_vectors(O, f) * p / conv_panels(O, f);
 }
 
+/* Winograd: a block of tiles is transformed, multiplied and transformed back in the second-level cache. Weights are
+ * packed like a kernel of 16 taps, a panel being [16][C][vectors * lanes]. */
+static inline int64_t winograd_tiles(int64_t C)
+{
+    int64_t fit = (600 << 10) / (16 * 4 * (C + 64));
+    return fit < 24 ? 24 : fit > 192 ? 192 : fit / 24 * 24;
+}
+
 #endif

@@ -86,7 +86,10 @@ typedef struct Norm {
     X(void, iou_of, (const float *const box[4], const float one[4], int64_t n, float *iou))                            \
     X(ConvForm, conv_form, (DType x))                                                                                  \
     /* output pixels [lo, hi), counted through rows and images, of the outputs of panels [p0, p1) */                   \
-    X(void, conv, (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1))
+    X(void, conv, (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1))                                  \
+    /* the same for f32 and 3x3, 2x2 pixels at a time: tiles [lo, hi); scratch of winograd_bytes */                    \
+    X(size_t, winograd_bytes, (int64_t C))                                                                             \
+    X(void, winograd, (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, void *scratch))
 
 typedef struct Isa {
     const char *name;

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What conv_direct and conv_winograd share: a convolution without groups, forward or, at stride 1, as the input's
+ * gradient, which is a convolution of dy with mirrored weights. */
+#ifndef CONV_UTIL_H
+#define CONV_UTIL_H
+
+#include "backend/cpu/cpu.h"
+
+typedef struct ConvState ConvState;
+struct ConvState {
+    const Isa *isa;
+    ConvJob job; /* geometry; the pointers are filled in at each run */
+    ConvForm form;
+    int threads;
+    int64_t N, w_bytes;
+    bool winograd, mirrored; /* mirrored: w is [C,O,kh,kw] seen from the job, and turned by half a circle */
+    int x, w, bias, res;     /* inputs, -1 when absent */
+    char *packed;            /* constant weights; else they go to scratch at each run */
+    size_t thread_bytes;     /* scratch of a thread */
+};
+
+/* Fills s from a plan of conv2d or conv2d_dx; declines what neither kernel takes. */
+bool conv_describe(const Cpu *cpu, const KernelPlan *p, ConvState *s, char *why, size_t n);
+/* Ends a claim. */
+bool conv_accept(const Cpu *cpu, const KernelPlan *p, ConvState *s, Kernel *k, char *why, size_t n);
+
+#endif
