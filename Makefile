@@ -3,6 +3,7 @@
 # The folder is the registry: a file in src/ops/, src/passes/, src/model/modules/, ... is known by being there. For each such
 # folder a header of one line a file, `X(name)`, is generated under build/gen/ and read by that folder's table.
 
+.DEFAULT_GOAL := all
 CC       ?= cc
 B        ?= build
 MODE     ?= release
@@ -119,7 +120,7 @@ $(B)/dynyolo.pc: Makefile
 deps:
 	@sh tools/deps.sh $(PACKAGES)
 
-tests: $(TEST_BIN)
+tests: $(TEST_BIN) $(B)/dynyolo
 test: deps
 	@$(MAKE) -j$(JOBS) --no-print-directory all tests
 	@B=$(B) sh tests/run.sh $(TEST_BIN)
