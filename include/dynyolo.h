@@ -142,6 +142,9 @@ DYN_API void dyn_options_defaults(DynOptions *o, DynMode mode);
  * reported in *note (may be NULL). */
 DYN_API DynStatus dyn_option_set(DynOptions *o, DynMode mode, const char *key, const char *value, const char **note,
                                  DynError *err);
+/* Options from a YAML file (args.yaml of a run, say) in place of all that o holds; what the file leaves out is as
+ * dyn_options_defaults has it. Keys of other modes are passed over. Texts live as long as the context. */
+DYN_API DynStatus dyn_options_load(DynContext *ctx, DynOptions *o, DynMode mode, const char *path, DynError *err);
 
 /* ---- detections ------------------------------------------------------------------------------------------------ */
 

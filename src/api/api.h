@@ -10,6 +10,7 @@
 struct DynContext {
     Log log;
     Arena *job;         /* texts of the last job's results */
+    Arena *loaded;      /* texts of dyn_options_load */
     volatile bool stop; /* set by dyn_stop */
 };
 
@@ -22,8 +23,8 @@ struct DynModel {
     Arena *text;        /* of dyn_model_info */
 };
 
-/* The context forgets the last job's texts and a former stop. */
-Status job_begin(DynContext *ctx, Error *err);
+/* Options are in range; the context forgets the last job's texts and a former stop. */
+Status job_begin(DynContext *ctx, const DynOptions *o, DynMode mode, Error *err);
 /* "[0, 2]" or "0" or "0,2" -> ids. NULL or "": none. */
 Status parse_ids(const char *text, const char *key, Arena *a, int32_t **ids, size_t *n, Error *err);
 /* Folder of a run (spec 9.4): project/name, numbered when taken; made. */

@@ -154,7 +154,7 @@ static Status train_step(DynContext *ctx, const DynOptions *o, DynModel *model, 
 DynStatus dyn_benchmark(DynContext *ctx, const DynOptions *o, DynEventFn *event, void *user, DynError *err)
 {
     DynModel *model;
-    TRY(job_begin(ctx, err));
+    TRY(job_begin(ctx, o, DYN_BENCHMARK, err));
     if (!o->model) return fail(err, DYN_USAGE, "which model? For example: model=yolov8n.yaml");
     TRY(dyn_model_open(ctx, o->model, o, &model, err));
     Status s = (o->train_step ? train_step : inference)(ctx, o, model, event, user, err);

@@ -10,8 +10,10 @@ DynStatus dyn_open(const DynConfig *config, DynContext **out, DynError *err)
     if (!ctx) return fail_nomem(err, sizeof *ctx);
     *ctx = (DynContext) { 0 };
     if (config) ctx->log = (Log) { config->log, config->log_user, config->level };
-    if (!(ctx->job = arena_new())) {
-        mem_free(ctx);
+    ctx->job = arena_new();
+    ctx->loaded = arena_new();
+    if (!ctx->job || !ctx->loaded) {
+        dyn_close(&ctx);
         return fail_nomem(err, 1);
     }
     *out = ctx;
@@ -22,6 +24,7 @@ void dyn_close(DynContext **ctx)
 {
     if (!*ctx) return;
     arena_free(&(*ctx)->job);
+    arena_free(&(*ctx)->loaded);
     mem_free(*ctx);
     *ctx = NULL;
 }
@@ -36,9 +39,10 @@ const char *dyn_version(void)
     return DYN_VERSION;
 }
 
-Status job_begin(DynContext *ctx, Error *err)
+Status job_begin(DynContext *ctx, const DynOptions *o, DynMode mode, Error *err)
 {
     ctx->stop = false;
+    TRY(options_check(o, mode, err));
     arena_free(&ctx->job);
     if (!(ctx->job = arena_new())) return fail_nomem(err, 1);
     return DYN_OK;

@@ -4,7 +4,7 @@
 DynStatus dyn_convert(DynContext *ctx, const DynOptions *o, DynError *err)
 {
     DynModel *model;
-    TRY(job_begin(ctx, err));
+    TRY(job_begin(ctx, o, DYN_CONVERT, err));
     if (!o->in || !o->out)
         return fail(err, DYN_USAGE,
                     "convert wants in=FILE and out=FILE, for example in=yolov8n.pt out=yolov8n.safetensors");

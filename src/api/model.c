@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/api.h"
+#include "api/options.h"
 #include "detect/predict.h"
 #include "train/programs.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -13,6 +15,10 @@ DynStatus dyn_model_open(DynContext *ctx, const char *path, const DynOptions *op
         dyn_options_defaults(&fallback, DYN_PREDICT);
         options = &fallback;
     }
+    if (!path) return fail(err, DYN_USAGE, "which model? The path is NULL");
+    if (options->nc < 0 || options->nc > 100000 || options->threads < 0 || options->threads > 1024)
+        return fail(err, DYN_USAGE, "nc=%lld, threads=%lld: want 0 to 100000 classes and 0 to 1024 threads",
+                    (long long)options->nc, (long long)options->threads);
     DynModel *model = mem_alloc(sizeof *model);
     if (!model) return fail_nomem(err, sizeof *model);
     *model = (DynModel) { .ctx = ctx };
@@ -39,7 +45,7 @@ void dyn_model_free(DynModel **mm)
     detector_free(&model->detector);
     backend_close(&model->backend);
     model_free(&model->m);
-    if (model->text) arena_free(&model->text);
+    arena_free(&model->text);
     mem_free(model);
     *mm = NULL;
 }
@@ -77,11 +83,13 @@ DynStatus dyn_model_detect(DynModel *model, const DynImage *image, const DynOpti
                            DynError *err)
 {
     Detector *d;
-    Arena *a = arena_new();
     int32_t *ids = NULL;
     size_t n_ids = 0;
+    TRY(options_check(o, DYN_PREDICT, err));
+    Arena *a = arena_new();
     if (!a) return fail_nomem(err, 1);
-    Status s = image->width > 0 && image->height > 0 && image->stride >= (ptrdiff_t)image->width * 3
+    Status s = image->rgb && image->width > 0 && image->height > 0 && image->stride >= (ptrdiff_t)image->width * 3 &&
+                       image->stride <= INT_MAX
                    ? parse_ids(o->classes, "classes", a, &ids, &n_ids, err)
                    : fail(err, DYN_USAGE, "a picture of %d x %d pixels with rows of %td bytes", image->width,
                           image->height, image->stride);
@@ -122,6 +130,7 @@ DynStatus dyn_model_forward(DynModel *model, const uint8_t *rgb, int32_t n, int3
     Detector *d;
     DetectorOutput o;
     int64_t stride = model->m->max_stride;
+    if (!rgb || !out) return fail(err, DYN_USAGE, "pixels or room for the output are NULL");
     if (n < 1 || height < stride || width < stride || height % stride || width % stride)
         return fail(err, DYN_USAGE, "batch %d of %d x %d: sides must be multiples of %lld", n, width, height,
                     (long long)stride);
@@ -189,7 +198,8 @@ DynStatus dyn_model_info(DynModel *model, const DynOptions *o, const char **text
 {
     enum { TRAIN_BATCH = 16 };
     ModelInfo info;
-    if (model->text) arena_free(&model->text);
+    TRY(options_check(o, DYN_INFO, err));
+    arena_free(&model->text);
     if (!(model->text = arena_new())) return fail_nomem(err, 1);
     Text t = { .a = model->text };
     int64_t size[2];

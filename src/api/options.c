@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     T = 1 << DYN_TRAIN,
@@ -148,6 +149,16 @@ static const DynOptionRow rows[] = {
     IGNORED_ROW(auto_augment, T, "classification only"),
     IGNORED_ROW(erasing, T, "classification only"),
     IGNORED_ROW(end2end, V | P, "no effect on YOLOv8"),
+    IGNORED_ROW(copy_paste, T, "segmentation only"),
+    IGNORED_ROW(copy_paste_mode, T, "segmentation only"),
+    IGNORED_ROW(rle, T, "pose only"),
+    IGNORED_ROW(angle, T, "oriented boxes only"),
+    IGNORED_ROW(tracker, P, "tracking only"),
+    IGNORED_ROW(save_dir, T | V | P, "project and name say where results go"),
+    IGNORED_ROW(vid_stride, P, "videos are not read"),
+    IGNORED_ROW(stream_buffer, P, "streams are not read"),
+    IGNORED_ROW(save_frames, P, "videos are not read"),
+    IGNORED_ROW(show, P, "no window is opened"),
 };
 
 const DynOptionRow *dyn_option_rows(size_t *n)
@@ -193,12 +204,9 @@ static const DynOptionRow *find(const char *key, DynMode mode, bool *elsewhere)
 
 static bool parse_bool(const char *s, bool *v)
 {
-    static const char *const yes[] = { "True", "true", "TRUE", "1" }, *const no[] = { "False", "false", "FALSE", "0" };
-    for (size_t i = 0; i < COUNT_OF(yes); i++) {
-        if (str_eq(s, yes[i])) return *v = true, true;
-        if (str_eq(s, no[i])) return *v = false, true;
-    }
-    return false;
+    bool yes = strcasecmp(s, "true") == 0 || str_eq(s, "1"), no = strcasecmp(s, "false") == 0 || str_eq(s, "0");
+    *v = yes;
+    return yes || no;
 }
 
 /* "640" or "[480, 640]" or "480,640" */
@@ -271,6 +279,15 @@ void dyn_options_defaults(DynOptions *o, DynMode mode)
     if (mode == DYN_SYNTH) o->imgsz[0] = o->imgsz[1] = 224;
 }
 
+bool options_known(const char *key, DynMode mode, bool *here)
+{
+    bool elsewhere;
+    for (size_t i = 0; i < COUNT_OF(renamed); i++)
+        if (str_eq(key, renamed[i].old)) key = renamed[i].now;
+    *here = find(key, mode, &elsewhere) != NULL;
+    return *here || elsewhere;
+}
+
 static Status unknown(const char *key, DynMode mode, bool elsewhere, Error *err)
 {
     const char *names[COUNT_OF(rows)];
@@ -293,7 +310,7 @@ static Status unknown(const char *key, DynMode mode, bool elsewhere, Error *err)
 
 static bool is_none(const char *s)
 {
-    return str_eq(s, "None") || str_eq(s, "none") || str_eq(s, "null") || !*s;
+    return strcasecmp(s, "none") == 0 || str_eq(s, "null") || !*s;
 }
 
 DynStatus dyn_option_set(DynOptions *o, DynMode mode, const char *key, const char *value, const char **note,
@@ -323,12 +340,36 @@ DynStatus dyn_option_set(DynOptions *o, DynMode mode, const char *key, const cha
         memcpy((char *)o + r->offset, (char *)&fresh + r->offset, size);
         return DYN_OK;
     }
-    if (str_eq(key, "fraction") && str_eq(value, "0"))
-        return fail(err, DYN_USAGE, "fraction=0 leaves no picture to train on");
-    return assign(o, r, value, err);
+    TRY(assign(o, r, value, err));
+    if (r->offset == AT(fraction) && o->fraction == 0)
+        return fail(err, DYN_USAGE, "fraction=%s leaves no picture to train on", value);
+    return DYN_OK;
 }
 
 _Static_assert(COUNT_OF(rows) <= 256, "DynOptions.given has a bit for each row");
+
+Status options_check(const DynOptions *o, DynMode mode, Error *err)
+{
+    if (!o) return fail(err, DYN_USAGE, "options are NULL: dyn_options_defaults fills them");
+    for (const DynOptionRow *r = rows; r < rows + COUNT_OF(rows); r++) {
+        if (!(r->modes >> mode & 1) || r->offset == NO_EFFECT || r->type == DYN_BOOL || r->type == DYN_TEXT) continue;
+        int64_t i[2];
+        double x;
+        memcpy(i, (const char *)o + r->offset, r->type == DYN_SIZE ? sizeof i : sizeof *i);
+        memcpy(&x, (const char *)o + r->offset, sizeof x);
+        bool number = r->type == DYN_FLOAT || r->type == DYN_FRACTION;
+        for (int k = 0; k < (r->type == DYN_SIZE ? 2 : 1); k++) {
+            double v = number ? x : (double)i[k];
+            if ((number && !r->def && isnan(v)) || (v >= r->min && v <= r->max)) continue;
+            return fail(err, DYN_USAGE, "%s is %.10g: must lie in %.10g to %.10g", r->key, v, r->min, r->max);
+        }
+    }
+    bool square = mode == DYN_TRAIN || mode == DYN_VAL || mode == DYN_INFO;
+    if (square && o->imgsz[0] != o->imgsz[1])
+        return fail(err, DYN_USAGE, "imgsz=[%lld, %lld]: %s wants one size; height and width are for predict",
+                    (long long)o->imgsz[0], (long long)o->imgsz[1], dyn_mode_name(mode));
+    return DYN_OK;
+}
 
 bool options_given(const DynOptions *o, const DynOptionRow *r)
 {

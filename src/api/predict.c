@@ -206,7 +206,7 @@ DynStatus dyn_predict(DynContext *ctx, const DynOptions *options, DynEventFn *ev
 {
     PredictJob j = { .ctx = ctx, .o = options, .event = event, .user = user, .a = arena_new() };
     if (!j.a) return fail_nomem(err, 1);
-    Status s = job_begin(ctx, err);
+    Status s = job_begin(ctx, options, DYN_PREDICT, err);
     if (s == DYN_OK) s = predict_job(&j, err);
     dyn_model_free(&j.model);
     arena_free(&j.a);

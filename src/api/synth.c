@@ -5,7 +5,7 @@
 DynStatus dyn_synth(DynContext *ctx, const DynOptions *o, DynError *err)
 {
     SynthOptions s = SYNTH_OPTIONS;
-    TRY(job_begin(ctx, err));
+    TRY(job_begin(ctx, o, DYN_SYNTH, err));
     if (!o->out) return fail(err, DYN_USAGE, "where to? For example: dynyolo synth out=shapes");
     s.n = (int)o->n;
     s.classes = (int)o->n_classes;

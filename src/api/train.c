@@ -372,7 +372,7 @@ DynStatus dyn_train(DynContext *ctx, const DynOptions *options, DynEventFn *even
                     DynError *err)
 {
     DynMetrics unused;
-    TRY(job_begin(ctx, err));
+    TRY(job_begin(ctx, options, DYN_TRAIN, err));
     TrainRun r = { .ctx = ctx, .event = event, .user = user, .a = ctx->job, .best = best ? best : &unused };
     Status s = setup(&r, options, err);
     if (s == DYN_OK) s = run(&r, err);

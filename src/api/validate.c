@@ -65,7 +65,7 @@ DynStatus dyn_validate(DynContext *ctx, const DynOptions *options, DynEventFn *e
 {
     ValJob j = { 0 };
     DynMetrics unused;
-    TRY(job_begin(ctx, err));
+    TRY(job_begin(ctx, options, DYN_VAL, err));
     Status s = run(ctx, options, &j, event, user, metrics ? metrics : &unused, err);
     loader_free(&j.loader);
     dataset_free(&j.ds);
