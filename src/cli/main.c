@@ -85,25 +85,29 @@ static void help(const Command *c)
     printf("\n");
 }
 
-/* Words as the shell gave them -> "key=value" words: `a = b`, `a= b`, `a =b` and split lists `[1, 2]` are joined again.
- */
+/* The words that the shell made of `key = value`, `key= value`, `key =value` and `key=[1, 2]` are joined again. */
+static bool continues(const char *before, const char *w)
+{
+    const char *eq = strchr(before, '='), *list = eq ? strchr(eq, '[') : NULL;
+    size_t name = strspn(w, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    if (list == eq + 1 && list && !strchr(list, ']')) return true;
+    if (w[0] == '=') return !eq;
+    return eq && !eq[1] && (!name || w[name] != '='); /* `model= source=x` leaves model empty */
+}
+
 static int join_words(int n, char **in, char **out)
 {
-    int k = 0, depth = 0;
+    int k = 0;
     for (int i = 0; i < n; i++) {
-        char *w = in[i];
-        bool join = k > 0 && (depth > 0 || w[0] == '=' || out[k - 1][strlen(out[k - 1]) - 1] == '=');
-        if (join) {
-            size_t size = strlen(out[k - 1]) + strlen(w) + 1;
-            char *both = malloc(size);
-            if (!both) return -1;
-            snprintf(both, size, "%s%s", out[k - 1], w);
-            out[k - 1] = both; /* the words live as long as the process */
-        } else {
-            out[k++] = w;
+        if (!k || !continues(out[k - 1], in[i])) {
+            out[k++] = in[i];
+            continue;
         }
-        for (; *w; w++)
-            depth += (*w == '[') - (*w == ']');
+        size_t size = strlen(out[k - 1]) + strlen(in[i]) + 1;
+        char *both = malloc(size);
+        if (!both) return -1;
+        snprintf(both, size, "%s%s", out[k - 1], in[i]);
+        out[k - 1] = both; /* the words live as long as the process */
     }
     return k;
 }
@@ -112,6 +116,25 @@ static int fail_usage(const char *text)
 {
     fprintf(stderr, "dynyolo: %s\n", text);
     return 2;
+}
+
+/* Does the option read True and False? Only those may stand without a value. */
+static bool is_switch(DynMode mode, const char *key)
+{
+    size_t n;
+    const DynOptionRow *row = dyn_option_rows(&n);
+    for (size_t i = 0; i < n; i++)
+        if (row[i].modes >> mode & 1 && strcmp(row[i].key, key) == 0)
+            return row[i].type == DYN_BOOL || row[i].offset == (size_t)-1 ||
+                   (row[i].def && (strcmp(row[i].def, "True") == 0 || strcmp(row[i].def, "False") == 0));
+    return true; /* unknown: told by dyn_option_set */
+}
+
+static DynStatus usage_error(DynError *err, const char *fmt, const char *word, const char *more)
+{
+    err->status = DYN_USAGE;
+    snprintf(err->text, sizeof err->text, fmt, word, more);
+    return DYN_USAGE;
 }
 
 /* --key=value, trailing commas: tolerated with a warning. A bare key is key=True. */
@@ -123,29 +146,87 @@ static DynStatus set_word(DynOptions *o, DynMode mode, char *word, DynError *err
         fprintf(stderr, "WARNING: '%s': options are written without dashes, key=value\n", word);
         word += 2, n -= 2;
     }
-    if (n && word[n - 1] == ',') word[--n] = 0;
+    if (n && word[n - 1] == ',') {
+        fprintf(stderr, "WARNING: '%s': the comma at its end is dropped\n", word);
+        word[n - 1] = 0;
+    }
     char *eq = strchr(word, '=');
     if (eq) *eq = 0;
+    if (eq && strcmp(word, "cfg") == 0) return dyn_options_load(running, o, mode, eq + 1, err);
+    if (!eq && !is_switch(mode, word)) return usage_error(err, "'%.200s' needs a value: %.200s=...", word, word);
     DynStatus s = dyn_option_set(o, mode, word, eq ? eq + 1 : "True", &note, err);
     if (s != DYN_OK && !eq) {
-        char text[sizeof err->text];
-        snprintf(text, sizeof text, "'%.200s' is no mode and no key=value; %.600s", word, err->text);
-        memcpy(err->text, text, sizeof text);
+        char why[sizeof err->text];
+        memcpy(why, err->text, sizeof why);
+        usage_error(err, "'%.200s' is no mode and no key=value; %.600s", word, why);
     }
     if (s == DYN_OK && note) fprintf(stderr, "WARNING: %s: %s\n", word, note);
     return s;
 }
 
+static const Command *take_word(int *n, char **words, int i, const char *name)
+{
+    const Command *c = find(name);
+    if (!c) return NULL;
+    memmove(&words[i], &words[i + 1], (size_t)(*n - i - 1) * sizeof *words);
+    --*n;
+    return c;
+}
+
+/* The mode is the first word that names one, or mode=NAME; options without any mean train (spec 12.1). */
 static const Command *take_mode(int *n, char **words)
 {
-    for (int i = 0; i < *n; i++) {
-        const Command *c = strchr(words[i], '=') ? NULL : find(words[i]);
-        if (!c) continue;
-        memmove(&words[i], &words[i + 1], (size_t)(*n - i - 1) * sizeof *words);
-        --*n;
-        return c;
+    const Command *c = NULL;
+    bool options = false;
+    for (int i = 0; i < *n && !c; i++)
+        if (!strchr(words[i], '=')) c = take_word(n, words, i, words[i]);
+    for (int i = 0; i < *n && !c; i++) {
+        options |= strchr(words[i], '=') != NULL;
+        if (strncmp(words[i], "mode=", 5) == 0) c = take_word(n, words, i, words[i] + 5);
     }
-    return NULL;
+    if (c || !options) return c;
+    fprintf(stderr, "WARNING: no mode is given: train\n");
+    return find("train");
+}
+
+static bool is_word(const char *word, const char *name)
+{
+    while (*word == '-')
+        word++;
+    return strcmp(word, name) == 0;
+}
+
+/* help [MODE], MODE help, --help and the like; version. */
+static bool special(int n, char **words, int *status)
+{
+    const Command *c = NULL;
+    bool help_asked = n == 0;
+    *status = 0;
+    for (int i = 0; i < n; i++) {
+        help_asked |= is_word(words[i], "help") || (words[i][0] == '-' && is_word(words[i], "h"));
+        if (!c) c = find(words[i]);
+    }
+    if (n && (is_word(words[0], "version") || (words[0][0] == '-' && is_word(words[0], "v")))) {
+        printf("%s\n", dyn_version());
+        return true;
+    }
+    if (!help_asked) return false;
+    if (c)
+        help(c);
+    else if (n > 1)
+        *status = fail_usage("there is no such mode; dynyolo help lists them");
+    else
+        usage(stdout);
+    return true;
+}
+
+static DynStatus set_words(DynOptions *o, DynMode mode, int n, char **words, DynError *err)
+{
+    DynStatus s = DYN_OK;
+    dyn_options_defaults(o, mode);
+    for (int i = 0; i < n && s == DYN_OK; i++)
+        s = set_word(o, mode, words[i], err);
+    return s;
 }
 
 int main(int argc, char **argv)
@@ -153,36 +234,24 @@ int main(int argc, char **argv)
     char **words = calloc((size_t)argc + 1, sizeof *words);
     DynOptions options;
     DynError err;
-    int n = words ? join_words(argc - 1, argv + 1, words) : -1;
+    int status, n = words ? join_words(argc - 1, argv + 1, words) : -1;
     if (n < 0) return fail_usage("out of memory");
-    const char *first = n ? words[0] : "help";
-    while (*first == '-')
-        first++;
-    if (strcmp(first, "version") == 0 || strcmp(first, "v") == 0) return printf("%s\n", dyn_version()) < 0;
     if (n > 0 && strcmp(words[0], "detect") == 0) words++, n--;
-    if (strcmp(first, "help") == 0 || strcmp(first, "h") == 0) {
-        const Command *c = n > 1 ? find(words[1]) : NULL;
-        if (n > 1 && !c) return fail_usage("there is no such mode; dynyolo help lists them");
-        if (c)
-            help(c);
-        else
-            usage(stdout);
-        return 0;
-    }
+    if (special(n, words, &status)) return status;
     const Command *c = take_mode(&n, words);
     if (!c) {
         usage(stderr);
         return fail_usage("which mode? For example: dynyolo predict model=yolov8n.pt source=photo.jpg");
     }
-    dyn_options_defaults(&options, c->mode);
-    for (int i = 0; i < n; i++)
-        if (set_word(&options, c->mode, words[i], &err) != DYN_OK) return fail_usage(err.text);
     DynConfig config = { .log = log_line, .level = getenv("DYN_LOG") ? DYN_LOG_DEBUG : DYN_LOG_INFO };
     if (dyn_open(&config, &running, &err) != DYN_OK) return fail_usage(err.text);
-    struct sigaction sa = { .sa_handler = on_signal };
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
-    DynStatus s = c->run(running, &options, &err);
+    DynStatus s = set_words(&options, c->mode, n, words, &err);
+    if (s == DYN_OK) {
+        struct sigaction sa = { .sa_handler = on_signal };
+        sigaction(SIGINT, &sa, NULL);
+        sigaction(SIGTERM, &sa, NULL);
+        s = c->run(running, &options, &err);
+    }
     dyn_close(&running);
     if (s == DYN_OK) return 0;
     fprintf(stderr, "dynyolo: %s\n", err.text);
