@@ -137,6 +137,7 @@ install: all
 	install -Dm755 $(B)/libdynyolo.so $(DESTDIR)$(PREFIX)/lib/libdynyolo.so.0
 	ln -sf libdynyolo.so.0 $(DESTDIR)$(PREFIX)/lib/libdynyolo.so
 	install -Dm644 $(B)/dynyolo.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/dynyolo.pc
+	sed -i 's|^prefix=.*|prefix=$(PREFIX)|' $(DESTDIR)$(PREFIX)/lib/pkgconfig/dynyolo.pc
 
 # Everything that must be green before a commit lands.
 CHECK_MAKE = $(MAKE) -j$(JOBS) --no-print-directory
