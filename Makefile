@@ -12,7 +12,7 @@ JOBS     ?= $(shell nproc)
 # V=1 prints whole command lines.
 Q        := $(if $(V),,@)
 
-PACKAGES := libdnnl-dev libyaml-dev libjansson-dev libzip-dev zlib1g-dev libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev \
+PACKAGES := libdnnl-dev libyaml-dev libjansson-dev libzip-dev zlib1g-dev libjpeg-dev libpng-dev libwebp-dev libtiff-dev \
             libcairo2-dev libstb-dev libcmocka-dev fonts-dejavu-core gcc make pkg-config
 CHECK_PACKAGES := clang libomp-dev clang-format clang-tidy libclang-rt-dev
 
