@@ -11,9 +11,10 @@ cat <<'HEAD'
 dynyolo [detect] MODE key=value ...
 ```
 
-Booleans are `True` or `False`; a key alone is `key=True`; `None` means "not given". Sizes are a number or `[height,width]`. An
-unknown key is an error that names the nearest ones. Results go to standard output, progress and warnings to standard error. The
-exit status is 0, 1 after a failure, 2 for wrong usage, 130 after an interrupt.
+Switches are `True` or `False`, and a switch alone means `True`; `None` means "not given". Sizes are a number or `[height,width]`;
+lists are `[0,2]`. `cfg=FILE` reads options from a YAML file. An unknown key is an error that names the nearest ones. Results go to
+standard output, progress and warnings to standard error. The exit status is 0, 1 after a failure, 2 for wrong usage, 130 after an
+interrupt.
 HEAD
 modes=$("$bin" help | awk '/^modes$/ { on = 1; next } on && !NF { exit } on { print $1 }')
 for mode in $modes; do
