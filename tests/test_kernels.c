@@ -33,6 +33,8 @@ static const char *const more[] = {
     "!conv2d x[1,33,5,4] w[129,33,1,1] b[129] act=silu",
     "!conv2d x[2,3,2,1] w[17,3,3,3] pad=1",
     "!conv2d x[1,16,21,25] w[16,16,3,3] b[16] res[1,16,21,25] pad=1 act=silu",
+    "!fold_conv w[19,5,3,3] gamma[19] beta[19] mean[19] var[19]:pos",
+    "!fold_conv w[40,70,3,3] gamma[40] beta[40] mean[40] var[40]:pos b[40]",
     "!batchnorm x[2,16,35,33] gamma[16] beta[16] mean[16] var[16]:pos train=1 act=silu",
     "!batchnorm x[2,80,11,10] gamma[80] beta[80] mean[80] var[80]:pos train=1 act=silu",
     "!batchnorm x[1,67,40,9] gamma[67] beta[67] mean[67] var[67]:pos train=1",
