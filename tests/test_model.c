@@ -452,6 +452,8 @@ static void test_errors(void **state)
           "m.yaml:5:31: row 2 (Conv): the name 'a' is taken by row 1", DYN_FORMAT },
         { B("[-1, 1, Detect, [nc]]"), "row 2 (Detect): a head must be the last row", DYN_FORMAT },
         { "nc: 2\nbackbone: []\nhead:\n  - [-1, 1, Conv, [8]]\n", "the last row must be a head", DYN_FORMAT },
+        { "nc: 2\nbackbone: []\nhead:\n  - [-1, 1, Detect, [80]]\n", "Detect says 80 classes, the model has 2",
+          DYN_FORMAT },
         { B("[[-1, 0], 2, Concat, [1]]"), "cannot be repeated", DYN_FORMAT },
         { "nc: 2\nbackbone:\n  - [-1, 1, Conv, [8, 2, 2, 0]]\n  - [-1, 1, Conv, [8, 3, 3, 0]]\nhead:\n"
           "  - [1, 1, Detect, [nc]]\n",
@@ -511,6 +513,7 @@ static void test_every_module(void **state)
         { "nn.Sigmoid", "[]" },
         { "nn.LeakyReLU", "[0.1]" },
         { "nn.Hardswish", "[]" },
+        { "nn.Mish", "[]" },
     };
     for (size_t i = 0; i < COUNT_OF(T); i++) {
         char text[256];

@@ -7,13 +7,14 @@ static const struct {
     const char *name, *op; /* op NULL: identity */
     double slope;
 } TABLE[] = {
-    { "SiLU", "silu", 0 }, { "ReLU", "relu", 0 }, { "LeakyReLU", "leaky_relu", 0.01 }, { "Hardswish", "hardswish", 0 },
-    { "GELU", "gelu", 0 }, { "Tanh", "tanh", 0 }, { "Sigmoid", "sigmoid", 0 },         { "Identity", NULL, 0 },
+    { "SiLU", "silu", 0 },           { "ReLU", "relu", 0 }, { "LeakyReLU", "leaky_relu", 0.01 },
+    { "Hardswish", "hardswish", 0 }, { "GELU", "gelu", 0 }, { "Tanh", "tanh", 0 },
+    { "Sigmoid", "sigmoid", 0 },     { "Mish", "mish", 0 }, { "Identity", NULL, 0 },
 };
 
 const char *act_names(void)
 {
-    return "nn.SiLU, nn.ReLU, nn.LeakyReLU(slope), nn.Hardswish, nn.GELU, nn.Tanh, nn.Sigmoid or nn.Identity";
+    return "nn.SiLU, nn.ReLU, nn.LeakyReLU(slope), nn.Hardswish, nn.GELU, nn.Tanh, nn.Sigmoid, nn.Mish or nn.Identity";
 }
 
 /* The inside of the parentheses: nothing, "inplace=...", or LeakyReLU's slope. */

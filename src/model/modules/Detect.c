@@ -50,6 +50,11 @@ static Value build(Builder *b, const Value *in, int n_in, const ModuleArgs *a)
     Head *h = &b->head;
     int64_t c0 = value_dim(b->g, in[0], 1);
     h->nc = arg_int(a, "nc");
+    if (h->nc != b->nc) {
+        graph_fail(b->g, DYN_FORMAT, "Detect says %lld classes, the model has %lld; write nc in its place",
+                   (long long)h->nc, (long long)b->nc);
+        return (Value) { 0 };
+    }
     h->reg_max = b->reg_max;
     h->n_level = n_in;
     int64_t box_width = MAX(MAX(16, c0 / 4), 4 * h->reg_max), cls_width = MAX(c0, MIN(h->nc, 100));
