@@ -364,7 +364,7 @@ Status options_check(const DynOptions *o, DynMode mode, Error *err)
             return fail(err, DYN_USAGE, "%s is %.10g: must lie in %.10g to %.10g", r->key, v, r->min, r->max);
         }
     }
-    bool square = mode == DYN_TRAIN || mode == DYN_VAL || mode == DYN_INFO;
+    bool square = mode == DYN_TRAIN || mode == DYN_VAL || mode == DYN_INFO || mode == DYN_SYNTH;
     if (square && o->imgsz[0] != o->imgsz[1])
         return fail(err, DYN_USAGE, "imgsz=[%lld, %lld]: %s wants one size; height and width are for predict",
                     (long long)o->imgsz[0], (long long)o->imgsz[1], dyn_mode_name(mode));

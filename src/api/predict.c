@@ -36,6 +36,16 @@ static Status save_labels(PredictJob *j, const PredictResult *r, const char *ste
     return fclose(f) == 0 ? DYN_OK : fail_errno(err, "cannot write '%s'", path);
 }
 
+/* Class names come with the weights: whatever they hold, their folder lies below crops/. */
+static char *crop_folder(const PredictJob *j, int32_t cls)
+{
+    char *name = arena_strdup(j->a, j->model->m->names[cls]);
+    for (char *c = name; c && *c; c++)
+        if (*c == '/') *c = '_';
+    bool odd = name && (!*name || str_eq(name, ".") || str_eq(name, ".."));
+    return name ? arena_printf(j->a, "%s/crops/%s%s", j->dir, odd ? "_" : "", name) : NULL;
+}
+
 /* Box x 1.02 + 10 pixels about the centre, truncated, clipped (spec 9.5). */
 static Status save_crops(PredictJob *j, const PredictResult *r, const char *stem, Error *err)
 {
@@ -46,7 +56,7 @@ static Status save_crops(PredictJob *j, const PredictResult *r, const char *stem
         int x1 = (int)CLAMP(cx - w / 2, 0, r->image->w), x2 = (int)CLAMP(cx + w / 2, 0, r->image->w);
         int y1 = (int)CLAMP(cy - h / 2, 0, r->image->h), y2 = (int)CLAMP(cy + h / 2, 0, r->image->h);
         if (x2 <= x1 || y2 <= y1) continue;
-        char *dir = arena_printf(j->a, "%s/crops/%s", j->dir, j->model->m->names[d->cls]), *path = NULL;
+        char *dir = crop_folder(j, d->cls), *path = NULL;
         if (!dir) return fail_nomem(err, 1);
         TRY(dir_make(dir, err));
         for (int k = 1; !path || file_exists(path); k++)
@@ -137,7 +147,8 @@ static Status on_picture(void *user, PredictResult *r, Error *err)
 
 static void summary(PredictJob *j)
 {
-    double n = (double)MAX(j->n_images, 1);
+    double n = (double)j->n_images;
+    if (!j->n_images) return;
     char *text = arena_printf(
         j->a,
         "Speed: %.1fms preprocess, %.1fms inference, %.1fms postprocess per image at shape (%lld, 3, %lld, %lld)%s%s",
