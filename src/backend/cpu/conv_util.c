@@ -25,39 +25,47 @@ static int64_t steps_of(const ConvState *s)
     return s->form.pairs ? (s->job.C + 1) / 2 : s->job.C;
 }
 
-/* U = G g G^T, G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1] */
-static void winograd_weights(const float *g, float *u)
+/* Weights go four outputs at a time: every level's vectors are whole multiples of that. */
+enum { LANES = 4 };
+typedef float Taps[CONV_MAX_TAPS][LANES];
+
+/* All taps from input channel i to outputs o .. o+3; zeros where there is none. */
+static void gather(const ConvState *s, const float *w, int64_t o, int64_t i, Taps g)
 {
-    float t[4][3];
-    for (int i = 0; i < 3; i++) {
-        float even = 0.5f * (g[i] + g[6 + i]), odd = 0.5f * g[3 + i];
-        t[0][i] = g[i], t[1][i] = even + odd, t[2][i] = even - odd, t[3][i] = g[6 + i];
-    }
-    for (int i = 0; i < 4; i++) {
-        float even = 0.5f * (t[i][0] + t[i][2]), odd = 0.5f * t[i][1];
-        u[4 * i] = t[i][0], u[4 * i + 1] = even + odd, u[4 * i + 2] = even - odd, u[4 * i + 3] = t[i][2];
+    int64_t taps = s->job.kh * s->job.kw;
+    for (int l = 0; l < LANES; l++) {
+        if (o + l >= s->job.O || i >= s->job.C) {
+            for (int64_t k = 0; k < taps; k++)
+                g[k][l] = 0;
+            continue;
+        }
+        const float *from = w + (s->mirrored ? i * s->job.O + o + l : (o + l) * s->job.C + i) * taps;
+        if (s->mirrored)
+            for (int64_t k = 0; k < taps; k++)
+                g[k][l] = from[taps - 1 - k];
+        else
+            for (int64_t k = 0; k < taps; k++)
+                g[k][l] = from[k];
     }
 }
 
-/* All taps of output o and input channel i, as they are packed; zeros where there is none. */
-static void taps_at(const ConvState *s, const float *w, int64_t o, int64_t i, float *to)
+/* (a, b, c) -> G (a, b, c)^T, G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1] */
+static void widen(const float *a, const float *b, const float *c, float *p, float *q, float *r, float *t)
 {
-    float mirror[CONV_MAX_TAPS];
-    int64_t taps = s->job.kh * s->job.kw;
-    if (o >= s->job.O || i >= s->job.C) {
-        memset(to, 0, (size_t)packed_taps(s) * sizeof *to);
-        return;
+    for (int l = 0; l < LANES; l++) {
+        float even = 0.5f * (a[l] + c[l]), odd = 0.5f * b[l];
+        p[l] = a[l], q[l] = even + odd, r[l] = even - odd, t[l] = c[l];
     }
-    const float *from = w + (s->mirrored ? i * s->job.O + o : o * s->job.C + i) * taps;
-    if (s->mirrored) {
-        for (int64_t k = 0; k < taps; k++)
-            mirror[k] = from[taps - 1 - k];
-        from = mirror;
-    }
-    if (s->winograd)
-        winograd_weights(from, to);
-    else
-        memcpy(to, from, (size_t)taps * sizeof *to);
+}
+
+/* U = G g G^T, in place of g */
+static void winograd_weights(Taps g)
+{
+    float t[12][LANES];
+    for (int i = 0; i < 3; i++)
+        widen(g[i], g[3 + i], g[6 + i], t[i], t[3 + i], t[6 + i], t[9 + i]);
+    for (int i = 0; i < 4; i++)
+        widen(t[3 * i], t[3 * i + 1], t[3 * i + 2], g[4 * i], g[4 * i + 1], g[4 * i + 2], g[4 * i + 3]);
 }
 
 /* Steps [lo, hi) of panel p, in the order that isa/conv.h describes. */
@@ -65,17 +73,18 @@ static void pack_steps(const ConvState *s, const float *w, char *panel, int64_t 
 {
     int64_t taps = packed_taps(s), steps = steps_of(s), lanes = s->form.lanes;
     int64_t o0 = conv_panel(s->job.O, s->form, p) * lanes, o1 = conv_panel(s->job.O, s->form, p + 1) * lanes;
-    float a[CONV_MAX_TAPS], b[CONV_MAX_TAPS];
+    Taps a, b;
     for (int64_t i = lo; i < hi; i++)
-        for (int64_t o = o0; o < o1; o++) {
-            taps_at(s, w, o, s->form.pairs ? 2 * i : i, a);
-            if (s->form.pairs) taps_at(s, w, o, 2 * i + 1, b);
-            for (int64_t k = 0; k < taps; k++) {
-                char *to = panel + 4 * ((k * steps + i) * (o1 - o0) + o - o0);
-                if (s->form.pairs)
-                    memcpy(to, (uint16_t[2]) { f32_to_bf16(a[k]), f32_to_bf16(b[k]) }, 4);
-                else
-                    memcpy(to, &a[k], 4);
+        for (int64_t o = o0; o < o1; o += LANES) {
+            char *to = panel + 4 * (i * (o1 - o0) + o - o0);
+            gather(s, w, o, s->form.pairs ? 2 * i : i, a);
+            if (s->form.pairs) gather(s, w, o, 2 * i + 1, b);
+            if (s->winograd) winograd_weights(a);
+            for (int64_t k = 0; k < taps; k++, to += 4 * steps * (o1 - o0)) {
+                uint16_t pair[2 * LANES];
+                for (int l = 0; s->form.pairs && l < LANES; l++)
+                    pair[2 * l] = f32_to_bf16(a[k][l]), pair[2 * l + 1] = f32_to_bf16(b[k][l]);
+                memcpy(to, s->form.pairs ? (void *)pair : (void *)a[k], 4 * LANES);
             }
         }
 }
