@@ -25,6 +25,16 @@ static int64_t steps_of(const ConvState *s)
     return s->form.pairs ? (s->job.C + 1) / 2 : s->job.C;
 }
 
+int64_t conv_packed_bytes(const ConvState *s)
+{
+    return conv_vectors(s->job.O, s->form) * s->form.lanes * packed_taps(s) * steps_of(s) * 4;
+}
+
+int64_t conv_tiles(const ConvState *s)
+{
+    return s->N * ((s->job.Ho + 1) / 2) * ((s->job.Wo + 1) / 2);
+}
+
 /* Weights go four outputs at a time: every level's vectors are whole multiples of that. */
 enum { LANES = 4 };
 typedef float Taps[CONV_MAX_TAPS][LANES];
@@ -110,9 +120,8 @@ static Status load(Kernel *k, const KernelArgs *a, Error *err)
 
 /* ---- run ----------------------------------------------------------------------------------------------------- */
 
-/* How many of the threads divide the outputs; the others divide the `items` (pixels or tiles), cut at multiples of 8.
- * What counts is the largest share's products; then the bytes of weights and image that each thread reads. */
-static int output_shares(const ConvState *s, int64_t items)
+/* What counts is the largest share's products; then the bytes of weights and image that each thread reads. */
+int conv_output_shares(const ConvState *s, int64_t items)
 {
     int64_t panels = conv_panels(s->job.O, s->form), best_cost = INT64_MAX;
     int64_t x_bytes = s->N * s->job.H * s->job.W * s->job.C * (s->job.type == F32 ? 4 : 2);
@@ -137,8 +146,8 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
     j.x_pixel = rows_of(x).b.ld, j.y_pixel = rows_of(y).b.ld;
     if (s->bias >= 0) j.bias = a->in[s->bias].data;
     if (s->res >= 0) j.res = a->in[s->res].data, j.res_pixel = rows_of(&a->in[s->res]).b.ld;
-    int64_t items = s->winograd ? s->N * ((j.Ho + 1) / 2) * ((j.Wo + 1) / 2) : s->N * j.Ho * j.Wo;
-    int across = output_shares(s, items), along = s->threads / across;
+    int64_t items = s->winograd ? conv_tiles(s) : s->N * j.Ho * j.Wo;
+    int across = conv_output_shares(s, items), along = s->threads / across;
 #pragma omp parallel for num_threads(s->threads) schedule(static)
     for (int i = 0; i < across * along; i++) {
         int64_t lo, hi, p0, p1;
@@ -157,22 +166,22 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
 bool conv_describe(const Cpu *cpu, const KernelPlan *p, ConvState *s, char *why, size_t n)
 {
     const Node *node = p->node;
-    bool dx = str_eq(node->op->name, "conv2d_dx");
-    const Type *x = &p->in[0], *w = &p->in[1], *y = &p->out[0];
+    bool dx = str_eq(node->op->name, "conv2d_dx"), dw = str_eq(node->op->name, "conv2d_dw");
+    const Type *x = &p->in[dw ? 1 : 0], *w = &p->in[dw ? 2 : 1], *y = dw ? &p->in[0] : &p->out[0];
     int64_t pad_w = attr_int(node, "pad_w");
     if (!is_float(x) || w->dtype != F32 || !is_float(y)) return decline(why, n, "types other than f32 and bf16");
     if (attr_int(node, "groups") != 1) return decline(why, n, "groups");
     if (!is_image(x) || !is_image(y)) return decline(why, n, "row-major image");
     *s = (ConvState) { .isa = cpu->isa, .form = cpu->isa->conv_form(x->dtype), .N = x->shape.dim[0], .w = 1 };
-    s->mirrored = dx;
-    s->bias = !dx && has_in(p, 2) ? 2 : -1, s->res = !dx && has_in(p, 3) ? 3 : -1;
+    s->x = dw ? 1 : 0, s->mirrored = dx;
+    s->bias = !dx && !dw && has_in(p, 2) ? 2 : -1, s->res = !dx && !dw && has_in(p, 3) ? 3 : -1;
     if (s->res >= 0 && p->in[3].dtype != y->dtype) return decline(why, n, "residual of another type");
     ConvJob j = { .type = x->dtype, .C = x->shape.dim[1], .H = x->shape.dim[2], .W = x->shape.dim[3] };
     j.O = y->shape.dim[1], j.Ho = y->shape.dim[2], j.Wo = y->shape.dim[3];
     j.kh = w->shape.dim[2], j.kw = w->shape.dim[3];
     j.stride = attr_int(node, "stride"), j.dilation = attr_int(node, "dilation");
     j.pad_h = attr_int(node, "pad"), j.pad_w = pad_w < 0 ? j.pad_h : pad_w;
-    j.y_type = y->dtype, j.act = dx ? ACT_NONE : act_of(attr_text(node, "act"));
+    j.y_type = y->dtype, j.act = dx || dw ? ACT_NONE : act_of(attr_text(node, "act"));
     if (dx && j.stride != 1) return decline(why, n, "gradient of stride %lld", (long long)j.stride);
     if (dx) j.pad_h = j.dilation * (j.kh - 1) - j.pad_h, j.pad_w = j.dilation * (j.kw - 1) - j.pad_w;
     if (j.act == N_ACT) return decline(why, n, "activation '%s'", attr_text(node, "act"));
@@ -185,7 +194,7 @@ bool conv_describe(const Cpu *cpu, const KernelPlan *p, ConvState *s, char *why,
 
 bool conv_accept(const Cpu *cpu, const KernelPlan *p, ConvState *s, Kernel *k, char *why, size_t n)
 {
-    s->w_bytes = conv_vectors(s->job.O, s->form) * s->form.lanes * packed_taps(s) * steps_of(s) * 4;
+    s->w_bytes = conv_packed_bytes(s);
     size_t bytes = (size_t)(s->w_bytes + s->job.C * 4);
     if (s->winograd) s->thread_bytes = (s->isa->winograd_bytes(s->job.C) + 63) & ~(size_t)63;
     s->packed = p->in_const[s->w] ? mem_alloc(bytes) : NULL;

@@ -88,7 +88,7 @@ static void conv_panel_range(const ConvJob *j, int64_t lo, int64_t hi, int64_t f
 {
     const char *px[CONV_MAX_TAPS][MAX_M];
     V tile[MAX_M * MAX_N];
-    const Step step = step_of(j->type);
+    const Step step = step_of(j->type), half = PAIRS ? STEP_PAIR : STEP_BF16;
     int64_t steps = j->kh * j->kw * (step == STEP_PAIR ? (j->C + 1) / 2 : j->C), C;
     const char *w = j->w + first * steps * VBYTES;
     Place p = place_of(j, lo);
@@ -96,9 +96,9 @@ static void conv_panel_range(const ConvJob *j, int64_t lo, int64_t hi, int64_t f
         int64_t count = hi - at < TILE_PIXELS(N) ? hi - at : TILE_PIXELS(N);
         int64_t taps = point(j, &p, count, TILE_PIXELS(N), px, &C);
         if (step == STEP_F32)
-            sum_panel((const char *const(*)[MAX_M])px, taps, C, w, tile, N, STEP_F32);
+            sum_panel((const char *const(*)[MAX_M])px, taps, C, step_bytes(STEP_F32), w, tile, N, STEP_F32);
         else
-            sum_panel((const char *const(*)[MAX_M])px, taps, C, w, tile, N, PAIRS ? STEP_PAIR : STEP_BF16);
+            sum_panel((const char *const(*)[MAX_M])px, taps, C, step_bytes(half), w, tile, N, half);
         FOR_ACT(j->act, a, FOR_TYPE(j->y_type, t, finish_tile(j, tile, N, at, count, first * VL, a, t)));
     }
 }

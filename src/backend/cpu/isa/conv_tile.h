@@ -43,14 +43,19 @@ INLINE V multiply_add(V sum, V x, V w, const Step step)
     return sum + x * w;
 }
 
-/* `steps` steps of one tap over pixels px, from their byte `at` on; returns the weights behind it. */
-INLINE const char *tap(V (*sum)[MAX_N], const char *const *px, int64_t at, int64_t steps, const char *w, const int M,
-                       const int N, const Step step)
+/* Bytes from a step's value to the next one's, where channels follow each other. */
+INLINE int64_t step_bytes(const Step step)
 {
-    const int64_t size = step == STEP_BF16 ? 2 : 4;
+    return step == STEP_BF16 ? 2 : 4;
+}
+
+/* `steps` steps of one tap over pixels px, from their byte `at` on; returns the weights behind it. */
+INLINE const char *tap(V (*sum)[MAX_N], const char *const *px, int64_t at, int64_t steps, int64_t bytes, const char *w,
+                       const int M, const int N, const Step step)
+{
     const char *p[MAX_M];
     UNROLL for (int m = 0; m < M; m++) p[m] = px[m] + at;
-    for (int64_t i = 0; i < steps * size; i += size, w += N * VBYTES) {
+    for (int64_t i = 0; i < steps * bytes; i += bytes, w += N * VBYTES) {
         V v[MAX_N];
         UNROLL for (int n = 0; n < N; n++) memcpy(&v[n], w + n * VBYTES, VBYTES);
         UNROLL for (int m = 0; m < M; m++)
@@ -63,32 +68,31 @@ INLINE const char *tap(V (*sum)[MAX_N], const char *const *px, int64_t at, int64
 }
 
 /* All taps of a tile into tile [M][N]. C is the length of a run: a tap's channels, or those of a whole kernel row where
- * the image is dense. */
-INLINE void sum_tile(const char *const (*px)[MAX_M], int64_t taps, int64_t C, const char *w, V *tile, const int N,
-                     const Step step)
+ * the image is dense; `bytes` lie between its steps. */
+INLINE void sum_tile(const char *const (*px)[MAX_M], int64_t taps, int64_t C, int64_t bytes, const char *w, V *tile,
+                     const int N, const Step step)
 {
     const int M = TILE_PIXELS(N);
     V sum[MAX_M][MAX_N];
     UNROLL for (int m = 0; m < M; m++) UNROLL for (int n = 0; n < N; n++) sum[m][n] = vset(0);
     int64_t steps = step == STEP_PAIR ? C / 2 : C;
     for (int64_t k = 0; k < taps; k++) {
-        w = tap(sum, px[k], 0, steps, w, M, N, step);
-        if (step == STEP_PAIR && C % 2) w = tap(sum, px[k], 4 * steps, 1, w, M, N, STEP_LAST);
+        w = tap(sum, px[k], 0, steps, bytes, w, M, N, step);
+        if (step == STEP_PAIR && C % 2) w = tap(sum, px[k], 4 * steps, 1, 4, w, M, N, STEP_LAST);
     }
     UNROLL for (int m = 0; m < M; m++) UNROLL for (int n = 0; n < N; n++) tile[m * N + n] = sum[m][n];
 }
 
-INLINE void sum_panel(const char *const (*px)[MAX_M], int64_t taps, int64_t C, const char *w, V *tile, int N,
-                      const Step step)
+INLINE void sum_panel(const char *const (*px)[MAX_M], int64_t taps, int64_t C, int64_t bytes, const char *w, V *tile,
+                      int N, const Step step)
 {
     switch (N) {
-    case 1: sum_tile(px, taps, C, w, tile, 1, step); break;
-    case 2: sum_tile(px, taps, C, w, tile, 2, step); break;
+    case 1: sum_tile(px, taps, C, bytes, w, tile, 1, step); break;
 #if VBYTES == 64
-    case 3: sum_tile(px, taps, C, w, tile, 3, step); break;
-    case 4: sum_tile(px, taps, C, w, tile, 4, step); break;
+    case 2: sum_tile(px, taps, C, bytes, w, tile, 2, step); break;
+    case 3: sum_tile(px, taps, C, bytes, w, tile, 3, step); break;
 #endif
-    default: break;
+    default: sum_tile(px, taps, C, bytes, w, tile, MAX_N, step); break;
     }
 }
 

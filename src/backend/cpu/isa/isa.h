@@ -89,7 +89,9 @@ typedef struct Norm {
     X(void, conv, (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1))                                  \
     /* the same for f32 and 3x3, 2x2 pixels at a time: tiles [lo, hi); scratch of winograd_bytes */                    \
     X(size_t, winograd_bytes, (int64_t C))                                                                             \
-    X(void, winograd, (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, void *scratch))
+    X(void, winograd, (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, void *scratch))               \
+    /* sum, like packed weights, += the transformed weights' gradient from tiles [lo, hi) of x and dy (in y) */        \
+    X(void, winograd_dw, (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, float *sum, void *scratch))
 
 typedef struct Isa {
     const char *name;

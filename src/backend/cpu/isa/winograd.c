@@ -3,6 +3,8 @@
  * Convolution 3x3 with stride 1 in f32 by Winograd's F(2x2, 3x3): 4x4 pixels, transformed, give 2x2 results with 16
  * products a channel instead of 36. The 16 elements make 16 independent matrix products [tiles x C] [C x O], computed
  * by the register tile of conv_tile.h. Larger tiles would save more, but lose digits; this one is as exact as the sum.
+ * The gradient of the weights goes the same way back: the transposes of both transforms of the results and weights, and
+ * sums over tiles instead of channels.
  * Source: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, section 4.1. */
 #include "backend/cpu/isa/conv_tile.h"
 
@@ -85,8 +87,8 @@ static void multiply(const ConvJob *j, const WinogradBlock *b, int64_t count, co
     for (int64_t e = 0; e < ELEMENTS; e++, w += j->C * N * VBYTES)
         for (int64_t t = 0; t < count; t += TILE_PIXELS(N)) {
             for (int m = 0; m < TILE_PIXELS(N); m++)
-                px[0][m] = (const char *)(b->in + e * b->in_plane + (t + m) * b->row);
-            sum_panel((const char *const(*)[MAX_M])px, 1, j->C, w, b->product + e * (b->tiles * N + 1) + t * N, N,
+                px[0][m] = (const char *)(b->in + e * b->in_plane + (t + m < count ? t + m : t) * b->row);
+            sum_panel((const char *const(*)[MAX_M])px, 1, j->C, 4, w, b->product + e * (b->tiles * N + 1) + t * N, N,
                       STEP_F32);
         }
 }
@@ -119,7 +121,6 @@ void ISA_NAME(winograd)(const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, in
 {
     WinogradBlock b = block_of(j->C, scratch);
     ConvForm form = ISA_NAME(conv_form)(F32);
-    memset(b.in, 0, ELEMENTS * (size_t)b.in_plane * sizeof(float));
     for (int64_t first = lo; first < hi; first += b.tiles) {
         int64_t count = hi - first < b.tiles ? hi - first : b.tiles;
         transform_in(j, &b, first, count);
@@ -134,6 +135,74 @@ void ISA_NAME(winograd)(const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, in
                     FOR_ACT(j->act, a,
                             transform_out(j, &b, first, count, at, (int)(j->O - at), b.product + n, (int)N, a));
             }
+        }
+    }
+}
+
+/* ---- gradient of the weights --------------------------------------------------------------------------------- */
+
+/* A y for two vectors in a line: four come of them */
+INLINE void scatter(V y, V z, V *a, V *b, V *c, V *d)
+{
+    *a = y, *b = y + z, *c = y - z, *d = -z;
+}
+
+/* A dy A^T of one vector of outputs, `lanes` of them from `at` on; nothing comes from results that do not exist. */
+INLINE void transform_dy(const ConvJob *j, const WinogradBlock *b, int64_t first, int64_t count, int64_t at, int lanes,
+                         V *product, int N)
+{
+    int64_t plane = b->tiles * N + 1;
+    for (int64_t t = 0; t < count; t++) {
+        Corner c = corner_of(j, first + t);
+        V y[4], s[4][2];
+        UNROLL for (int i = 0; i < 4; i++)
+        {
+            int64_t h = c.h + i / 2, w = c.w + i % 2;
+            const float *from = (const float *)j->y + ((c.n * j->Ho + h) * j->Wo + w) * j->y_pixel + at;
+            y[i] = h < j->Ho && w < j->Wo ? vload(from, F32, lanes) : vset(0);
+        }
+        UNROLL for (int i = 0; i < 2; i++) scatter(y[i], y[2 + i], &s[0][i], &s[1][i], &s[2][i], &s[3][i]);
+        V *m = product + t * N;
+        UNROLL for (int i = 0; i < 4; i++) scatter(s[i][0], s[i][1], &m[4 * i * plane], &m[(4 * i + 1) * plane],
+                                                   &m[(4 * i + 2) * plane], &m[(4 * i + 3) * plane]);
+    }
+}
+
+/* sum [16][C][N] += transformed input x transformed dy over the tiles of the block */
+static void add_products(const ConvJob *j, const WinogradBlock *b, int64_t count, int N, float *sum)
+{
+    const char *px[1][MAX_M];
+    V tile[MAX_M * MAX_N] = { 0 };
+    for (int64_t e = 0; e < ELEMENTS; e++)
+        for (int64_t c = 0; c < j->C; c += TILE_PIXELS(N)) {
+            int64_t channels = j->C - c < TILE_PIXELS(N) ? j->C - c : TILE_PIXELS(N);
+            for (int64_t m = 0; m < TILE_PIXELS(N); m++)
+                px[0][m] = (const char *)(b->in + e * b->in_plane + c + (m < channels ? m : 0));
+            sum_panel((const char *const(*)[MAX_M])px, 1, count, b->row * (int64_t)sizeof(float),
+                      (const char *)(b->product + e * (b->tiles * N + 1)), tile, N, STEP_F32);
+            float *to = sum + (e * j->C + c) * N * VL;
+            for (int64_t i = 0; i < channels * N; i++)
+                vstore(to + i * VL, F32, VL, vload(to + i * VL, F32, VL) + tile[i]);
+        }
+}
+
+void ISA_NAME(winograd_dw)(const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, float *sum, void *scratch)
+{
+    WinogradBlock b = block_of(j->C, scratch);
+    ConvForm form = ISA_NAME(conv_form)(F32);
+    for (int64_t first = lo; first < hi; first += b.tiles) {
+        int64_t count = hi - first < b.tiles ? hi - first : b.tiles;
+        transform_in(j, &b, first, count);
+        for (int64_t p = p0; p < p1; p++) {
+            int64_t v = conv_panel(j->O, form, p), N = conv_panel(j->O, form, p + 1) - v;
+            for (int64_t n = 0; n < N; n++) {
+                int64_t at = (v + n) * VL;
+                if (j->O - at >= VL)
+                    transform_dy(j, &b, first, count, at, VL, b.product + n, (int)N);
+                else
+                    transform_dy(j, &b, first, count, at, (int)(j->O - at), b.product + n, (int)N);
+            }
+            add_products(j, &b, count, (int)N, sum + v * ELEMENTS * j->C * VL);
         }
     }
 }
