@@ -90,7 +90,11 @@ static int setup(void **state)
     find_shared("data/coco128/images/train2017", pictures);
     find_shared("data/images-odd", odd);
     if (!pictures[0] || !odd[0]) weights[0] = 0;
-    return mkdtemp(home) && chdir(home) == 0 ? 0 : -1;
+    if (!mkdtemp(home) || chdir(home) != 0) return -1;
+    /* for a command built with the leak sanitizer; see test.h */
+    if (file_write("lsan", __lsan_default_suppressions(), strlen(__lsan_default_suppressions()), &err) != DYN_OK)
+        return -1;
+    return setenv("LSAN_OPTIONS", arena_printf(arena, "suppressions=%s/lsan:print_suppressions=0", home), 1);
 }
 
 static int teardown(void **state)

@@ -95,19 +95,18 @@ static bool continues(const char *before, const char *w)
     return eq && !eq[1] && (!name || w[name] != '='); /* `model= source=x` leaves model empty */
 }
 
-static int join_words(int n, char **in, char **out)
+/* The words lie one after another in text, so that joining two is leaving out the zero byte between them. */
+static int join_words(int n, char **in, char *text, char **out)
 {
     int k = 0;
     for (int i = 0; i < n; i++) {
-        if (!k || !continues(out[k - 1], in[i])) {
-            out[k++] = in[i];
-            continue;
-        }
-        size_t size = strlen(out[k - 1]) + strlen(in[i]) + 1;
-        char *both = malloc(size);
-        if (!both) return -1;
-        snprintf(both, size, "%s%s", out[k - 1], in[i]);
-        out[k - 1] = both; /* the words live as long as the process */
+        if (!k || !continues(out[k - 1], in[i]))
+            out[k++] = text;
+        else
+            text--;
+        size_t size = strlen(in[i]) + 1;
+        memcpy(text, in[i], size);
+        text += size;
     }
     return k;
 }
@@ -229,13 +228,11 @@ static DynStatus set_words(DynOptions *o, DynMode mode, int n, char **words, Dyn
     return s;
 }
 
-int main(int argc, char **argv)
+static int command(int n, char **words)
 {
-    char **words = calloc((size_t)argc + 1, sizeof *words);
     DynOptions options;
     DynError err;
-    int status, n = words ? join_words(argc - 1, argv + 1, words) : -1;
-    if (n < 0) return fail_usage("out of memory");
+    int status;
     if (n > 0 && strcmp(words[0], "detect") == 0) words++, n--;
     if (special(n, words, &status)) return status;
     const Command *c = take_mode(&n, words);
@@ -256,4 +253,17 @@ int main(int argc, char **argv)
     if (s == DYN_OK) return 0;
     fprintf(stderr, "dynyolo: %s\n", err.text);
     return s == DYN_USAGE ? 2 : s == DYN_STOPPED ? 130 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    size_t size = 1;
+    for (int i = 1; i < argc; i++)
+        size += strlen(argv[i]) + 1;
+    char **words = calloc((size_t)argc + 1, sizeof *words), *text = malloc(size);
+    int status =
+        words && text ? command(join_words(argc - 1, argv + 1, text, words), words) : fail_usage("out of memory");
+    free(text);
+    free(words);
+    return status;
 }
