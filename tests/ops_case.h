@@ -217,6 +217,7 @@ static inline RefCall node_call(const OpRun *r, const Node *n, Tensor *in, Tenso
 {
     for (int i = 0; i < n->n_in; i++)
         in[i] = n->in[i].id ? r->t[n->in[i].id] : (Tensor) { .rank = -1 };
+    in[n->n_in] = (Tensor) { .rank = -1 }; /* an optional input left out at the end, as a program has it */
     for (int k = 0; k < n->n_out; k++)
         out[k] = r->t[n->out.id + k];
     return (RefCall) { n, in, out };

@@ -268,7 +268,7 @@ static void try_case(const OpCase *c, DType act, bool must, Arena *a)
     for (int i = 0; i < graph_n_nodes(r.g); i++) {
         Trial t = { .r = &r, .n = graph_node(r.g, i) };
         Tensor in[CASE_MAX * 4];
-        if (t.n->kind != NODE_OP || t.n->n_in > CASE_MAX * 4) continue;
+        if (t.n->kind != NODE_OP || t.n->n_in >= CASE_MAX * 4) continue;
         for (int k = 0; k < t.n->n_in; k++)
             t.in[k] = t.n->in[k].id ? copy_of(&r.t[t.n->in[k].id], a) : (Tensor) { .rank = -1 };
         RefCall call = node_call(&r, t.n, in, t.want);
