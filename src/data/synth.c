@@ -92,10 +92,11 @@ static Status make_folders(Arena *a, const Job *job, Error *err)
 static Status write_yaml(const Job *job, Error *err)
 {
     char path[4096], text[1024];
-    int n = snprintf(text, sizeof text,
-                     "# %d drawn pictures of %d classes, seed %llu\npath: .\ntrain: images/train\nval: images/val\n"
-                     "names:\n",
-                     job->opt->n, job->opt->classes, (unsigned long long)job->opt->seed);
+    int n = snprintf(
+        text, sizeof text,
+        "# %d drawn pictures of %d classes, seed %llu; paths are from this file\ntrain: images/train\nval: images/val\n"
+        "names:\n",
+        job->opt->n, job->opt->classes, (unsigned long long)job->opt->seed);
     for (int i = 0; i < job->opt->classes; i++)
         n += snprintf(text + n, sizeof text - (size_t)n, "  %d: %s\n", i, shape_name(i));
     snprintf(path, sizeof path, "%s/data.yaml", job->dir);
