@@ -238,12 +238,10 @@ static Status choose_optimizer(Trainer *t, Error *err)
     }
     const OptimDef *def = optims_find(c.name);
     if (!def) {
-        const char *names[16];
-        int n = 0;
-        while (n < optims_count())
-            names[n] = optims_at(n)->name, n++;
-        return fail(err, DYN_USAGE, "optimizer '%s' is not known; auto, %s and %d others are", c.name, names[n - 1],
-                    n - 1);
+        char names[256] = "auto";
+        for (int i = 0; i < optims_count(); i++)
+            snprintf(names + strlen(names), sizeof names - strlen(names), ", %s", optims_at(i)->name);
+        return fail(err, DYN_USAGE, "optimizer '%s' is not known; these are: %s", c.name, names);
     }
     TRY(optim_new(def, t->m->g, schedule_decay(o->weight_decay, o->batch, o->nominal_batch), &t->optim, err));
     /* The warm-up leads to the momentum that was asked for even where auto chose another (a quirk of the reference that
