@@ -274,7 +274,7 @@ static Status options_of_run(TrainRun *r, const DynOptions *o, Error *err)
     if (!o->model && !falsy(o->resume) && !truthy(o->resume)) r->o.model = o->resume;
     if (!r->o.model)
         return fail(err, DYN_USAGE, "which model? For example: model=yolov8n.yaml, or model=yolov8n.pt to fine-tune");
-    if (falsy(o->resume)) return run_folder(o, DYN_TRAIN, r->a, &r->dir, err);
+    if (falsy(o->resume)) return DYN_OK; /* its folder is made when there is something to write */
     if (!truthy(o->resume)) r->o.model = o->resume;
     DynOptions given = r->o;
     TRY(train_resume_args(r->o.model, r->a, &args, err));
@@ -320,6 +320,7 @@ static Status setup(TrainRun *r, const DynOptions *o, Error *err)
         .graph = r->val_graph, .params = &r->model->w, .backend = r->backend, .act = r->act, .fold = true
     };
     TRY(detector_new(&spec, &r->detector, err));
+    if (!r->dir) TRY(run_folder(o, DYN_TRAIN, r->a, &r->dir, err));
     TRY(write_args(r->dir, &r->o, DYN_TRAIN, err));
     if (r->o.plots) TRY(label_plot(r, err));
     train_pictures_begin(&r->pictures, r->train_loader, r->o.multi_scale, r->imgsz,
