@@ -40,7 +40,7 @@ static bool of_export(const char *key, const char *value)
 
 static Status set(DynOptions *o, DynMode mode, const Yaml *key, const Yaml *item, Arena *a, Error *err)
 {
-    const char *value, *note;
+    const char *value = "", *note;
     bool here, known = options_known(key->text, mode, &here);
     if (str_eq(key->text, "cfg") || (known && !here) || (!known && asks_nothing(item))) return DYN_OK;
     TRY(value_text(item, key->text, a, &value, err));

@@ -23,13 +23,14 @@ static void tag_text(char *buf, size_t size, const Detection *d, const DrawOpt *
 static void draw_tag(Canvas *c, const char *text, Rect box, Rgb color, double lw, double size, Rect clip)
 {
     TextStyle style = { .size = size, .color = readable_on(color) };
-    double pad = size * 0.3, w = MIN(text_width(c, text, &style) + 2 * pad, clip.w), h = size * 1.35;
+    double pad = size * 0.3, text_w = MIN(text_width(c, text, &style), clip.w - 2 * pad), w = text_w + 2 * pad,
+           h = size * 1.35;
     double x = box.x - lw / 2, y = box.y - lw / 2 - h;
     if (y < clip.y) y = box.y + lw / 2; /* no room above: inside the box */
     x = CLAMP(x, clip.x, MAX(clip.x, clip.x + clip.w - w));
     y = CLAMP(y, clip.y, MAX(clip.y, clip.y + clip.h - h));
     canvas_fill_rect(c, (Rect) { round(x), round(y), ceil(w), ceil(h) }, color);
-    canvas_text_within(c, round(x) + pad, round(y) + ceil(h) / 2, w - 2 * pad, text, &style);
+    canvas_text_within(c, round(x) + pad, round(y) + ceil(h) / 2, text_w, text, &style);
 }
 
 /* The box in canvas pixels; false when it has none. */
