@@ -128,7 +128,8 @@ static Status train_step(DynContext *ctx, const DynOptions *o, DynModel *model, 
     if (!images || !targets) return fail_nomem(err, (size_t)(o->batch * size[0] * size[1] * 3));
     for (int64_t i = 0; i < n; i++) {
         Rng r = rng_at(0, 0, (uint64_t)i, rng_key("benchmark"));
-        float row[6] = { (float)(i / LABELS),
+        int64_t image = i / LABELS;
+        float row[6] = { (float)image,
                          (float)rng_int(&r, model->m->nc),
                          (float)rng_uniform(&r, 0.2, 0.8),
                          (float)rng_uniform(&r, 0.2, 0.8),

@@ -43,7 +43,8 @@ static Status draw(const TrainPictures *p, const Batch *b, Error *err)
     Image *view = ARENA_ARRAY(a, Image, n);
     MosaicTile *tile = ARENA_ARRAY(a, MosaicTile, n);
     Detection *det = ARENA_ARRAY(a, Detection, b->n_targets + 1);
-    char *path = arena_printf(a, "%s/train_batch%lld.jpg", p->dir, (long long)(p->epoch * p->batches + p->done));
+    long long batch = p->epoch * p->batches + p->done;
+    char *path = arena_printf(a, "%s/train_batch%lld.jpg", p->dir, batch);
     DrawOpt opt = draw_defaults(p->names, p->nc);
     if (!view || !tile || !det || !path) {
         arena_free(&a);

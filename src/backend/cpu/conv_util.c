@@ -186,7 +186,8 @@ bool conv_describe(const Cpu *cpu, const KernelPlan *p, ConvState *s, char *why,
     if (dx) j.pad_h = j.dilation * (j.kh - 1) - j.pad_h, j.pad_w = j.dilation * (j.kw - 1) - j.pad_w;
     if (j.act == N_ACT) return decline(why, n, "activation '%s'", attr_text(node, "act"));
     if (!shape_count(&y->shape) || !shape_count(&x->shape)) return decline(why, n, "empty");
-    if (j.kh * j.kw > CONV_MAX_TAPS) return decline(why, n, "kernel of %lld taps", (long long)(j.kh * j.kw));
+    long long taps = j.kh * j.kw;
+    if (taps > CONV_MAX_TAPS) return decline(why, n, "kernel of %lld taps", taps);
     s->job = j;
     s->threads = threads_for(p->threads, s->N * j.Ho * j.Wo * j.O * j.C * j.kh * j.kw / 64);
     return true;
