@@ -20,14 +20,14 @@ static Status infer(Infer *c)
 static void ref(const RefCall *c)
 {
     const Tensor *w = &c->in[0], *gamma = &c->in[1], *beta = &c->in[2], *mean = &c->in[3], *var = &c->in[4],
-                 *b = &c->in[5];
+                 *b = c->n->n_in > 5 ? &c->in[5] : NULL;
     int64_t O = w->dim[0], per_out = tensor_count(w) / O;
     double eps = attr_float(c->n, "eps");
     for (int64_t o = 0; o < O; o++) {
         double g = load_i(gamma, o) / sqrt(load_i(var, o) + eps);
         for (int64_t k = 0; k < per_out; k++)
             store_i(&c->out[0], o * per_out + k, load_i(w, o * per_out + k) * g);
-        store_i(&c->out[1], o, load_i(beta, o) + ((b->data ? load_i(b, o) : 0) - load_i(mean, o)) * g);
+        store_i(&c->out[1], o, load_i(beta, o) + ((b && b->data ? load_i(b, o) : 0) - load_i(mean, o)) * g);
     }
 }
 
