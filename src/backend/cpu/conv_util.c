@@ -35,11 +35,12 @@ int64_t conv_tiles(const ConvState *s)
     return s->N * ((s->job.Ho + 1) / 2) * ((s->job.Wo + 1) / 2);
 }
 
-/* Weights go four outputs at a time: every level's vectors are whole multiples of that. */
-enum { LANES = 4 };
+/* Weights go a cache line of outputs at a time: what is packed is written once, in whole lines, and few rows of the
+ * plain weights are being read. */
+enum { LANES = 16 };
 typedef float Taps[CONV_MAX_TAPS][LANES];
 
-/* All taps from input channel i to outputs o .. o+3; zeros where there is none. */
+/* All taps from input channel i to outputs o .. o+15; zeros where there is none. */
 static void gather(const ConvState *s, const float *w, int64_t o, int64_t i, Taps g)
 {
     int64_t taps = s->job.kh * s->job.kw;
@@ -84,9 +85,10 @@ static void pack_steps(const ConvState *s, const float *w, char *panel, int64_t 
     int64_t taps = packed_taps(s), steps = steps_of(s), lanes = s->form.lanes;
     int64_t o0 = conv_panel(s->job.O, s->form, p) * lanes, o1 = conv_panel(s->job.O, s->form, p + 1) * lanes;
     Taps a, b;
-    for (int64_t i = lo; i < hi; i++)
-        for (int64_t o = o0; o < o1; o += LANES) {
+    for (int64_t o = o0; o < o1; o += LANES)
+        for (int64_t i = lo; i < hi; i++) {
             char *to = panel + 4 * (i * (o1 - o0) + o - o0);
+            size_t bytes = 4 * (size_t)MIN(o1 - o, LANES);
             gather(s, w, o, s->form.pairs ? 2 * i : i, a);
             if (s->form.pairs) gather(s, w, o, 2 * i + 1, b);
             if (s->winograd) winograd_weights(a);
@@ -94,7 +96,7 @@ static void pack_steps(const ConvState *s, const float *w, char *panel, int64_t 
                 uint16_t pair[2 * LANES];
                 for (int l = 0; s->form.pairs && l < LANES; l++)
                     pair[2 * l] = f32_to_bf16(a[k][l]), pair[2 * l + 1] = f32_to_bf16(b[k][l]);
-                memcpy(to, s->form.pairs ? (void *)pair : (void *)a[k], 4 * LANES);
+                memcpy(to, s->form.pairs ? (void *)pair : (void *)a[k], bytes);
             }
         }
 }
