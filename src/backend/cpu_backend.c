@@ -78,7 +78,7 @@ static const CpuKernel *next_kernel(const CpuKernel *after)
     for (size_t i = 0; i < COUNT_OF(kernels); i++) {
         const CpuKernel *k = kernels[i];
         bool later = !after || k->priority < after->priority || (k->priority == after->priority && seen && k != after);
-        if (k == after) seen = true;
+        if (after && k == after) seen = true;
         if (later && (!best || k->priority > best->priority)) best = k;
     }
     return best;
