@@ -17,8 +17,14 @@ enum { PAIRS = 0 };
 enum { MAX_M = 8, MAX_N = VBYTES == 64 ? 4 : 2 };
 #define TILE_PIXELS(n) (VBYTES == 64 ? ((n) == 4 ? 6 : 8) : (n) == 2 ? 6 : 8)
 
+/* Loops over registers must vanish: sums that are indexed at run time would lie in memory. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL16 UNROLL
+#else
 #define UNROLL _Pragma("GCC unroll 8")
 #define UNROLL16 _Pragma("GCC unroll 16")
+#endif
 
 /* One step's value of a pixel in every lane. LAST is the odd channel at the end of pairs. */
 typedef enum Step { STEP_F32, STEP_BF16, STEP_PAIR, STEP_LAST } Step;
