@@ -164,10 +164,10 @@ Status safetensors_read(Arena *a, const char *path, BlobFile *out, Error *err)
 static json_t *entry_of(const Blob *b, uint64_t at)
 {
     json_t *shape = json_array();
+    json_int_t first = (json_int_t)at, end = first + (json_int_t)b->bytes;
     for (int i = 0; i < b->rank; i++)
         json_array_append_new(shape, json_integer(b->dim[i]));
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype_name(b->dtype), "shape", shape, "data_offsets",
-                     (json_int_t)at, (json_int_t)(at + b->bytes));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype_name(b->dtype), "shape", shape, "data_offsets", first, end);
 }
 
 /* JSON text of the header (free with free()), NULL when a name is not UTF-8 or memory is out. */

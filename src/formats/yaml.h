@@ -43,7 +43,8 @@ enum {
 Status yaml_parse(Arena *a, const char *name, const char *text, size_t n, const Yaml **root, Error *err);
 /* The same from a file; DYN_IO when it cannot be read. */
 Status yaml_read(Arena *a, const char *path, const Yaml **root, Error *err);
-/* One plain scalar as the rules above resolve it (never fails for content; NULL when out of memory). */
+/* One plain scalar as the rules above resolve it (never fails for content; NULL when out of memory). No
+ * text is an empty one: null. */
 Yaml *yaml_scalar(Arena *a, const char *text);
 
 /* ---- looking in ---------------------------------------------------------------------------------------------- */

@@ -133,7 +133,7 @@ static Yaml *new_node(Arena *a, YamlKind kind, const char *text)
 
 Yaml *yaml_scalar(Arena *a, const char *text)
 {
-    Yaml *y = new_node(a, YAML_STRING, text);
+    Yaml *y = new_node(a, YAML_STRING, text ? text : "");
     if (y) yaml_resolve(y);
     return y;
 }
