@@ -55,7 +55,8 @@ static void draw_histogram(Canvas *c, Rect r, const char *title, const Target *l
         double u = centres ? label[i].x : label[i].w, v = centres ? label[i].y : label[i].h;
         if (!(u >= 0 && u <= 1 && v >= 0 && v <= 1)) continue;
         int k = MIN((int)(v * BINS), BINS - 1) * BINS + MIN((int)(u * BINS), BINS - 1);
-        most = MAX(most, ++count[k]);
+        count[k]++;
+        most = MAX(most, count[k]);
     }
     heading(c, r, title);
     for (int k = 0; k < BINS * BINS; k++)
