@@ -41,7 +41,7 @@ bool act_parse(const char *text, Act *act)
     if (str_starts(text, "nn.")) text += strlen("nn.");
     size_t n = strcspn(text, "(");
     for (size_t i = 0; i < COUNT_OF(TABLE); i++) {
-        if (strlen(TABLE[i].name) != n || memcmp(TABLE[i].name, text, n)) continue;
+        if (strlen(TABLE[i].name) != n || memcmp(TABLE[i].name, text, n) != 0) continue;
         *act = (Act) { TABLE[i].op ? ACT_OP : ACT_NONE, TABLE[i].op, TABLE[i].slope };
         if (!text[n]) return true;
         size_t inside = strlen(text + n) - 1; /* after '(' */

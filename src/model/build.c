@@ -74,7 +74,7 @@ static Status build_row(Model *m, Builder *b, const Description *d, const ModelO
 {
     int index = m->n_row, first_param = graph_n_params(b->g);
     const RowSpec *r = &d->row[index];
-    Value in[64];
+    Value in[64] = { 0 };
     int64_t c_in[64], repeat = scaled_repeat(r, d->depth);
     Signature sig;
     ArgContext c = { .a = m->a,

@@ -51,9 +51,10 @@ static Value conv_weight(Builder *b, int64_t c_in, ConvOpt o, double *fan_in)
                    (long long)o.groups, (long long)c_in, (long long)o.c_out);
         return (Value) { 0 };
     }
-    double fan = (double)(c_in / o.groups) * (double)o.k * (double)o.k;
+    int64_t c_group = c_in / o.groups;
+    double fan = (double)c_group * (double)o.k * (double)o.k;
     if (fan_in) *fan_in = fan;
-    return graph_param(b->g, "weight", PARAM_WEIGHT, SHAPE(o.c_out, c_in / o.groups, o.k, o.k),
+    return graph_param(b->g, "weight", PARAM_WEIGHT, SHAPE(o.c_out, c_group, o.k, o.k),
                        (Init) { INIT_UNIFORM, 1 / sqrt(fan) });
 }
 

@@ -32,8 +32,8 @@ static Status read_scale(Description *d, const Yaml *scales, Error *err)
     const Yaml *v = yaml_get(scales, d->scale);
     if (!v) {
         char list[256] = "";
-        for (size_t i = 0; i < scales->n && strlen(list) + strlen(scales->key[i]->text) + 3 < sizeof list; i++)
-            strcat(strcat(list, i ? ", " : ""), scales->key[i]->text);
+        for (size_t i = 0, n = 0; i < scales->n && n < sizeof list; i++, n = strlen(list))
+            snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "", scales->key[i]->text);
         return yaml_fail(scales, err, DYN_USAGE, "no scale '%s'; there are: %s", d->scale, list);
     }
     if (v->kind != YAML_LIST || v->n != 3)
@@ -113,7 +113,7 @@ static Status read_counts(const Yaml *y, const ModelOptions *o, Description *d, 
 static const char *behind_place(const char *text, const char *file)
 {
     size_t n = strlen(file);
-    if (!*file || strncmp(text, file, n) || text[n] != ':') return NULL;
+    if (!*file || strncmp(text, file, n) != 0 || text[n] != ':') return NULL;
     text += n + 1;
     text += strspn(text, "0123456789:");
     return *text == ' ' ? text + 1 : NULL;

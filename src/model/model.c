@@ -19,7 +19,9 @@ void model_free(Model **m)
 static const char *title_of(Arena *a, const char *file)
 {
     char *stem = path_stem(a, file);
-    if (stem && str_starts(stem, "yolo")) memcpy(stem, "YOLO", 4);
+    bool yolo = stem && str_starts(stem, "yolo");
+    for (int i = 0; yolo && i < 4; i++)
+        stem[i] = "YOLO"[i];
     return stem && *stem ? stem : "model";
 }
 
@@ -46,7 +48,7 @@ static Yaml *copy_tree(Arena *a, const Yaml *y)
 static bool put(Arena *a, Yaml *map, const char *key, Yaml *value)
 {
     if (!value) return false;
-    for (size_t i = 0; i < map->n; i++)
+    for (size_t i = 0; map->key && i < map->n; i++)
         if (str_eq(map->key[i]->text, key)) {
             map->item[i] = value;
             return true;
@@ -151,8 +153,8 @@ static Status find_source(Arena *a, const char *path, const char **found, const 
     }
     char list[256] = "";
     const char *s;
-    for (int i = 0; (s = model_stock(i, NULL)) && strlen(list) + strlen(s) + 3 < sizeof list; i++)
-        strcat(strcat(list, i ? ", " : ""), s);
+    for (int i = 0; (s = model_stock(i, NULL)); i++)
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", s);
     return fail(err, DYN_IO, "no model file '%s'; built in are %s, each with a scale letter (yolov8s.yaml)", path,
                 list);
 }
