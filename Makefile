@@ -125,6 +125,10 @@ test: deps
 	@$(MAKE) -j$(JOBS) --no-print-directory all tests
 	@B=$(B) sh tests/run.sh $(TEST_BIN)
 
+demo: deps
+	@$(MAKE) -j$(JOBS) --no-print-directory all
+	@B=$(B) sh tools/demo.sh
+
 fuzzers: $(FUZZERS)
 fuzz:
 	@$(MAKE) -j$(JOBS) --no-print-directory CC=clang MODE=fuzz B=build-fuzz fuzzers

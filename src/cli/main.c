@@ -255,8 +255,19 @@ static int command(int n, char **words)
     return s == DYN_USAGE ? 2 : s == DYN_STOPPED ? 130 : 1;
 }
 
+/* Compute threads that spin long at barriers take the cores from the threads that load pictures, and from everybody
+ * else: on a machine with something else to do a step took three to ten times as long; threads that sleep at once cost
+ * 10 % when it is idle. The OpenMP runtime reads its setting before main() begins, so the command starts itself once
+ * more with a short spin (about 0.1 ms). Whoever set one of the two variables has decided already. */
+static void wait_without_spinning(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("GOMP_SPINCOUNT", "10000", 1) != 0) return;
+    execv("/proc/self/exe", argv); /* comes back only when it cannot be done: then it goes on as it is */
+}
+
 int main(int argc, char **argv)
 {
+    wait_without_spinning(argv);
     size_t size = 1;
     for (int i = 1; i < argc; i++)
         size += strlen(argv[i]) + 1;
