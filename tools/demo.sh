@@ -6,10 +6,12 @@ out=runs/demo
 rm -rf $out
 start=$(date +%s)
 say() { printf '\n== %s\n' "$*"; "$@"; }
-say $dyn synth out=$out/shapes
-say $dyn train model=yolov8n.yaml data=$out/shapes/data.yaml project=$out name=train epochs=${EPOCHS:-40} imgsz=${IMGSZ:-192} cache=ram verbose=False
-say $dyn val model=$out/train/weights/best.safetensors data=$out/shapes/data.yaml project=$out name=val imgsz=${IMGSZ:-192}
-say $dyn predict model=$out/train/weights/best.safetensors source=$out/shapes/images/val project=$out name=predict imgsz=${IMGSZ:-192} >$out/predict.log
+# A small set and a short run: steps count, so batches are small and every one of them is a step (nbs=batch).
+say $dyn synth out=$out/shapes n=640
+say $dyn train model=yolov8n.yaml data=$out/shapes/data.yaml project=$out name=train epochs=${EPOCHS:-40} imgsz=160 batch=8 nbs=8 \
+    optimizer=AdamW lr0=0.002 momentum=0.9 warmup_bias_lr=0 cache=ram verbose=False
+say $dyn val model=$out/train/weights/best.safetensors data=$out/shapes/data.yaml project=$out name=val imgsz=160
+say $dyn predict model=$out/train/weights/best.safetensors source=$out/shapes/images/val project=$out name=predict imgsz=160 >$out/predict.log
 tail -n 3 $out/predict.log
 cat <<TEXT
 
