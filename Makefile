@@ -30,7 +30,7 @@ CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-saniti
 ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp $(WARN) $(CFLAGS_$(MODE)) $(EXTRA) $(CFLAGS)
 
 # ---- registries -------------------------------------------------------------------------------------------------
-REGISTRIES := ops model/modules backend/cpu formats data/augment train/optim image/codecs cli
+REGISTRIES := ops model/modules backend/cpu data/augment train/optim image/codecs cli
 stems       = $(sort $(basename $(notdir $(wildcard src/$(1)/[a-zA-Z]*.c))))
 gen_name    = $(B)/gen/$(subst /,_,$(1)).gen.h
 GEN        := $(foreach r,$(REGISTRIES),$(call gen_name,$(r)))
