@@ -317,3 +317,42 @@ Tensor kept(const Node *n, const Tensor *y, const Tensor *x)
     }
     return k;
 }
+
+Status act_op_infer(Infer *c)
+{
+    return infer_like(c, 0);
+}
+
+void act_op_grad(Grad *c)
+{
+    if (c->dy[0].id) c->dx[0] = graph_emit(c->g, c->n->op->also, INS(c->dy[0], c->in[0]), NO_ATTRS);
+}
+
+void act_op_ref(const RefCall *c)
+{
+    ref_act(c, c->n->op->name);
+}
+
+Cost act_op_cost(const Node *n, const Type *in, const Type *out)
+{
+    return (Cost) { act_flops(n->op->name) * count_of(&out[0]), 0 };
+}
+
+/* "silu_grad" -> "silu" */
+static const char *act_of_grad(const Node *n, char buf[32])
+{
+    snprintf(buf, 32, "%.*s", (int)(strlen(n->op->name) - strlen("_grad")), n->op->name);
+    return buf;
+}
+
+void act_op_grad_ref(const RefCall *c)
+{
+    char name[32];
+    ref_act_grad(c, act_of_grad(c->n, name));
+}
+
+Cost act_op_grad_cost(const Node *n, const Type *in, const Type *out)
+{
+    char name[32];
+    return (Cost) { (act_flops(act_of_grad(n, name)) + 4) * count_of(&out[0]), 0 };
+}

@@ -89,4 +89,14 @@ Status infer_reduce(Infer *c);
 Status infer_reduce_grad(Infer *c); /* inputs dy, x */
 Tensor kept(const Node *n, const Tensor *y, const Tensor *x);
 
+/* ---- operators that are a named activation (silu, gelu, ...) whose gradient is taken from dy and x ------------ */
+
+/* The activation is the operator's name; its companion NAME_grad is OpDef.also. */
+Status act_op_infer(Infer *c);
+void act_op_grad(Grad *c);
+void act_op_ref(const RefCall *c);
+Cost act_op_cost(const Node *n, const Type *in, const Type *out);
+void act_op_grad_ref(const RefCall *c);
+Cost act_op_grad_cost(const Node *n, const Type *in, const Type *out);
+
 #endif
