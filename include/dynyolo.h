@@ -94,7 +94,7 @@ typedef struct DynOptions {
     bool exist_ok, verbose, save, plots;
     int64_t threads, workers, batch, imgsz[2], seed;
     /* train */
-    const char *pretrained, *optimizer, *freeze, *cache, *resume;
+    const char *pretrained, *optimizer, *freeze, *cache, *resume, *parity;
     int64_t epochs, patience, save_period, close_mosaic, nbs, nc;
     double time, fraction, multi_scale;
     bool single_cls, rect, cos_lr, val, amp;

@@ -547,17 +547,58 @@ static void test_no_memory(void **state)
     }
 }
 
+/* A temperature begins on its schedule or not at all; it counts as no parameter. */
+static void test_schedule(void **state)
+{
+    const ScheduleSpec good = { .start = 34, .end = 1, .step = 3, .published = 34 };
+    static const ScheduleSpec bad[] = { { .start = 33, .end = 1, .step = 3 },
+                                        { .start = -2, .end = 1, .step = 3 },
+                                        { .start = 0.5, .end = 1, .epochs = 10 } };
+    static const char *const why[] = { "temperature 33 is not on its schedule, which falls to 1 in steps of 3: take 31 "
+                                       "or 34",
+                                       "take 1 or 4", "temperature 0.5 is not on its schedule, which falls to 1" };
+    Builder b = { 0 };
+    Slab w;
+    assert_ok(graph_new(&b.g, &err));
+    const char *outer = graph_push(b.g, "attention");
+    Value v = build_schedule(&b, "temperature", good);
+    graph_pop(b.g, outer);
+    const ParamSpec *p = graph_param_spec(b.g, graph_find_param(b.g, "attention.temperature"));
+    assert_true(value_ok(v) && p->kind == PARAM_SCHEDULE && !p->trainable && !param_counts(p));
+    assert_true(p->schedule.start == 34 && p->schedule.published == 34);
+    assert_ok(slab_new(b.g, &w, &err));
+    slab_init(b.g, &w, 1);
+    assert_true(w.data[p->offset] == 34);
+    slab_free(&w);
+    graph_free(&b.g);
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        assert_ok(graph_new(&b.g, &err));
+        assert_false(value_ok(build_schedule(&b, "temperature", bad[i])));
+        assert_fails(graph_status(b.g, &err), DYN_FORMAT, why[i]);
+        graph_free(&b.g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stock_models),      cmocka_unit_test(test_class_counts),
-        cmocka_unit_test(test_published_summary), cmocka_unit_test(test_row_parameters),
-        cmocka_unit_test(test_row_text),          cmocka_unit_test(test_outputs),
-        cmocka_unit_test(test_initial_values),    cmocka_unit_test(test_old_multiples),
-        cmocka_unit_test(test_stacked_row),       cmocka_unit_test(test_names_and_keywords),
-        cmocka_unit_test(test_activation),        cmocka_unit_test(test_compat),
-        cmocka_unit_test(test_scale_choice),      cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_too_large),         cmocka_unit_test(test_every_module),
+        cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_stock_models),
+        cmocka_unit_test(test_class_counts),
+        cmocka_unit_test(test_published_summary),
+        cmocka_unit_test(test_row_parameters),
+        cmocka_unit_test(test_row_text),
+        cmocka_unit_test(test_outputs),
+        cmocka_unit_test(test_initial_values),
+        cmocka_unit_test(test_old_multiples),
+        cmocka_unit_test(test_stacked_row),
+        cmocka_unit_test(test_names_and_keywords),
+        cmocka_unit_test(test_activation),
+        cmocka_unit_test(test_compat),
+        cmocka_unit_test(test_scale_choice),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_every_module),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,11 +255,29 @@ static void test_stop(void **state)
     expect("fitness", train_fitness(0.5, 0.3), 0.32, 1e-12);
 }
 
+/* Dynamic modules, A.5 and D.5. */
+static void test_scheduled(void **state)
+{
+    const Schedule run = { .epochs = 100, .batches = 40 };
+    const ScheduleSpec stepped = { .start = 34, .end = 1, .step = 3 }, linear = { .start = 30, .end = 1, .epochs = 10 };
+    static const double by_epoch[] = { 34, 31, 28, 25, 22, 19, 16, 13, 10, 7, 4, 1, 1, 1 };
+    for (int64_t e = 0; e < (int64_t)COUNT_OF(by_epoch); e++) {
+        expect("first batch", schedule_scheduled(&run, &stepped, e, 40 * e), by_epoch[e], 0);
+        expect("last batch", schedule_scheduled(&run, &stepped, e, 40 * e + 39), by_epoch[e], 0);
+    }
+    expect("first", schedule_scheduled(&run, &linear, 0, 0), 30, 0);
+    expect("second", schedule_scheduled(&run, &linear, 0, 1), 1 + 29 * 399. / 400, 1e-12);
+    expect("half way", schedule_scheduled(&run, &linear, 5, 200), 15.5, 1e-12);
+    expect("last of the fall", schedule_scheduled(&run, &linear, 9, 399), 1 + 29. / 400, 1e-12);
+    expect("after", schedule_scheduled(&run, &linear, 10, 400), 1, 0);
+    expect("long after", schedule_scheduled(&run, &linear, 99, 3999), 1, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_optimisers), cmocka_unit_test(test_clip),
                                         cmocka_unit_test(test_all_frozen), cmocka_unit_test(test_auto),
                                         cmocka_unit_test(test_ema),        cmocka_unit_test(test_schedule),
-                                        cmocka_unit_test(test_stop) };
+                                        cmocka_unit_test(test_scheduled),  cmocka_unit_test(test_stop) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

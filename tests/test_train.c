@@ -369,6 +369,87 @@ static void test_files_and_events(void **state)
     run_close(&r);
 }
 
+/* Two temperatures that nothing reads: what moves them and where they are kept does not depend on that. */
+enum { STEPPED, LINEAR, N_SCHEDULED };
+
+static void add_schedules(Run *r)
+{
+    graph_schedule(r->m->g, "a.temperature", (ScheduleSpec) { .start = 7, .end = 1, .step = 3, .published = 7 });
+    graph_schedule(r->m->g, "b.temperature", (ScheduleSpec) { .start = 30, .end = 1, .epochs = 2, .published = 1 });
+    graph_schedule(r->m->g, "c.temperature", (ScheduleSpec) { .start = 30, .end = 1, .epochs = 2, .published = 1 });
+    assert_ok(graph_status(r->m->g, &err));
+    slab_free(&r->m->w);
+    assert_ok(slab_new(r->m->g, &r->m->w, &err));
+    r->m->count = ARENA_ARRAY(r->m->a, int64_t, graph_n_params(r->m->g));
+    model_init(r->m, 3);
+}
+
+static float scheduled(const Run *r, const char *name)
+{
+    return r->m->w.data[graph_param_spec(r->m->g, graph_find_param(r->m->g, name))->offset];
+}
+
+static void test_schedules(void **state)
+{
+    Run whole, part;
+    char path[256], other[256];
+    ResultsTable t;
+    Arena *a = arena_new();
+    run_open(&whole, "whole", "cpu");
+    add_schedules(&whole);
+    assert_true(scheduled(&whole, "a.temperature") == 7 && scheduled(&whole, "b.temperature") == 30);
+    assert_ok(train_run(&whole.job, &whole.result, &err));
+    in_dir(&whole, "results.csv", path);
+    assert_ok(results_read(a, path, &t, &err));
+    int at[N_SCHEDULED] = { results_column(&t, "temperature/7-1"), results_column(&t, "temperature/30-1") };
+    assert_true(at[STEPPED] > 0 && at[LINEAR] > at[STEPPED]);
+    assert_int_equal(t.n_columns, at[LINEAR] + 1); /* equal schedules share a column */
+    static const double want[][N_SCHEDULED] = { { 7, 1 + 29 * 4. / 6 }, { 4, 1 + 29 / 6. }, { 1, 1 }, { 1, 1 } };
+    for (size_t e = 0; e < 4; e++)
+        for (int k = 0; k < N_SCHEDULED; k++)
+            assert_float_equal(t.value[e * t.n_columns + (size_t)at[k]], want[e][k], 1e-4);
+
+    /* Stopped with the temperatures on their way, and resumed: the same bits. */
+    for (int i = 0; i < 2; i++) {
+        run_open(&part, "part", "cpu");
+        add_schedules(&part);
+        in_dir(&part, "weights/last.safetensors", path);
+        if (i) part.job.opt.resume = path;
+        part.stop_after = i ? 0 : 5;
+        assert_int_equal(train_run(&part.job, &part.result, &err), i ? DYN_OK : DYN_STOPPED);
+        if (i) break;
+        assert_float_equal(scheduled(&part, "c.temperature"), 1 + 29 * 2. / 6, 1e-5);
+        model_free(&part.m);
+        backend_close(&part.backend);
+    }
+    same_slab(&whole.m->w, &part.m->w);
+    in_dir(&whole, "weights/last.state.safetensors", other);
+    in_dir(&part, "weights/last.state.safetensors", path);
+    same_state(other, path);
+    run_close(&whole);
+    run_close(&part);
+    arena_free(&a);
+}
+
+/* As the recipes publish them: never stepped. And a model that comes with a low temperature keeps it. */
+static void test_schedules_published(void **state)
+{
+    Run r;
+    run_open(&r, NULL, "cpu");
+    add_schedules(&r);
+    r.job.opt.published = true;
+    assert_ok(train_run(&r.job, &r.result, &err));
+    assert_true(scheduled(&r, "a.temperature") == 7 && scheduled(&r, "b.temperature") == 1);
+    run_close(&r);
+    run_open(&r, NULL, "cpu");
+    add_schedules(&r);
+    r.m->w.data[graph_param_spec(r.m->g, graph_find_param(r.m->g, "b.temperature"))->offset] = 2;
+    r.job.opt.epochs = 1;
+    assert_ok(train_run(&r.job, &r.result, &err));
+    assert_true(scheduled(&r, "b.temperature") == 2);
+    run_close(&r);
+}
+
 static void test_freeze(void **state)
 {
     Run r;
@@ -421,10 +502,15 @@ static void test_diverges(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns),         cmocka_unit_test(test_same_seed),        cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_resume_refused), cmocka_unit_test(test_files_and_events), cmocka_unit_test(test_freeze),
-        cmocka_unit_test(test_crowd),          cmocka_unit_test(test_diverges)
-    };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_learns),
+                                        cmocka_unit_test(test_same_seed),
+                                        cmocka_unit_test(test_resume),
+                                        cmocka_unit_test(test_resume_refused),
+                                        cmocka_unit_test(test_files_and_events),
+                                        cmocka_unit_test(test_freeze),
+                                        cmocka_unit_test(test_schedules),
+                                        cmocka_unit_test(test_schedules_published),
+                                        cmocka_unit_test(test_crowd),
+                                        cmocka_unit_test(test_diverges) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,6 +82,8 @@ static const DynOptionRow rows[] = {
     INT_ROW(close_mosaic, "10", 0, 1000000, T, "last epochs without mosaic"),
     TEXT_ROW("resume", resume, "False", T, "True with model=RUN/weights/last.safetensors: go on"),
     FRACTION_ROW(fraction, "1.0", T, "part of the training set to use"),
+    TEXT_ROW("parity", parity, NULL, T,
+             "published: temperatures of dynamic modules are never stepped, as in the recipes"),
     TEXT_ROW("freeze", freeze, NULL, T, "number of first rows, or a list of rows, that are not trained"),
     FRACTION_ROW(multi_scale, "0.0", T, "vary the size of batches by this fraction"),
     BOOL_ROW(val, "True", T, "validate after each epoch"),

@@ -267,6 +267,11 @@ static bool on_stop(void *user)
 /* ---- the run ------------------------------------------------------------------------------------------------------
  */
 
+static bool is_published(const DynOptions *o)
+{
+    return o->parity && str_eq(o->parity, "published");
+}
+
 static Status options_of_run(TrainRun *r, const DynOptions *o, Error *err)
 {
     const char *args;
@@ -274,6 +279,7 @@ static Status options_of_run(TrainRun *r, const DynOptions *o, Error *err)
     if (!o->model && !falsy(o->resume) && !truthy(o->resume)) r->o.model = o->resume;
     if (!r->o.model)
         return fail(err, DYN_USAGE, "which model? For example: model=yolov8n.yaml, or model=yolov8n.pt to fine-tune");
+    if (o->parity && !is_published(o)) return fail(err, DYN_USAGE, "parity=%s: wants published, or nothing", o->parity);
     if (falsy(o->resume)) return DYN_OK; /* its folder is made when there is something to write */
     if (!truthy(o->resume)) r->o.model = o->resume;
     DynOptions given = r->o;
@@ -296,6 +302,7 @@ static TrainOptions loop_options(const TrainRun *r)
     t.warmup_epochs = o->warmup_epochs, t.warmup_momentum = o->warmup_momentum, t.warmup_bias_lr = o->warmup_bias_lr;
     t.gain = (LossGain) { o->box, o->cls, o->dfl };
     t.close_mosaic = o->close_mosaic, t.validate = o->val, t.save = o->save, t.save_period = o->save_period;
+    t.published = is_published(o);
     t.act = r->act;
     t.dir = r->dir;
     t.resume = falsy(o->resume) ? NULL : o->model;

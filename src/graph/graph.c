@@ -269,6 +269,13 @@ Value graph_param(Graph *g, const char *name, ParamKind kind, Shape shape, Init 
     return declare_param(g, scoped(g, name), kind, shape, init);
 }
 
+Value graph_schedule(Graph *g, const char *name, ScheduleSpec s)
+{
+    Value v = graph_param(g, name, PARAM_SCHEDULE, SHAPE(1, 1, 1, 1), (Init) { INIT_CONST, s.start });
+    if (v.id) g->param[value_node(g, v)->param]->schedule = s;
+    return v;
+}
+
 void graph_counter(Graph *g, const char *name)
 {
     const char *full = scoped(g, name);

@@ -95,13 +95,22 @@ struct Node {
 /* ---- parameters --------------------------------------------------------------------------------------------- */
 
 typedef enum ParamKind {
-    PARAM_WEIGHT, /* decayed: convolution and linear weights, expert banks */
-    PARAM_NORM,   /* weight of a normalisation layer: no decay */
-    PARAM_BIAS,   /* any bias: no decay, own warm-up */
-    PARAM_STATE,  /* not trained: running statistics; written by training operators, blended by the EMA */
-    PARAM_FIXED,  /* not trained, never changes (the DFL's 0..15); in files because the reference has it there */
-    PARAM_COUNT   /* int64 counter of the reference's BatchNorm, kept for file compatibility; no storage in the slab */
+    PARAM_WEIGHT,   /* decayed: convolution and linear weights, expert banks */
+    PARAM_NORM,     /* weight of a normalisation layer: no decay */
+    PARAM_BIAS,     /* any bias: no decay, own warm-up */
+    PARAM_STATE,    /* not trained: running statistics; written by training operators, blended by the EMA */
+    PARAM_FIXED,    /* not trained, never changes (the DFL's 0..15); in files because the reference has it there */
+    PARAM_SCHEDULE, /* not trained: one number that the trainer moves (a temperature); the EMA copies it */
+    PARAM_COUNT /* int64 counter of the reference's BatchNorm, kept for file compatibility; no storage in the slab */
 } ParamKind;
+
+/* How a PARAM_SCHEDULE falls while a model is trained: from start to end, by one of the two rules. */
+typedef struct ScheduleSpec {
+    double start, end;
+    double step;      /* > 0: less by this with every epoch */
+    double epochs;    /* > 0: linear in iterations over the first so many epochs */
+    double published; /* where the reference leaves it, which moves it by hand or not at all and keeps it in no file */
+} ScheduleSpec;
 
 typedef enum InitKind {
     INIT_CONST,   /* a */
@@ -119,10 +128,17 @@ typedef struct ParamSpec {
     ParamKind kind;
     Shape shape;
     Init init;
-    int64_t offset; /* of the first element in the f32 slab; -1 for PARAM_COUNT */
-    bool trainable; /* false for STATE, FIXED, COUNT and frozen rows */
-    Value value;    /* in the graph it was declared in; void for PARAM_COUNT */
+    int64_t offset;        /* of the first element in the f32 slab; -1 for PARAM_COUNT */
+    bool trainable;        /* false for STATE, FIXED, SCHEDULE, COUNT and frozen rows */
+    Value value;           /* in the graph it was declared in; void for PARAM_COUNT */
+    ScheduleSpec schedule; /* PARAM_SCHEDULE */
 } ParamSpec;
+
+/* Counts as one of a model's parameters: weights, biases and what is fixed, but no state. */
+static inline bool param_counts(const ParamSpec *p)
+{
+    return p->kind != PARAM_STATE && p->kind != PARAM_SCHEDULE && p->kind != PARAM_COUNT;
+}
 
 /* One slab of f32 for every parameter and state, each at ParamSpec.offset (a multiple of 16 elements). Gradients,
  * momenta and the EMA are slabs of the same form. */
@@ -159,6 +175,8 @@ const char *graph_scope(const Graph *g);
 Value graph_input(Graph *g, const char *name, Type t); /* dims may be symbols */
 /* The same name twice is the same parameter (shapes must agree). The scope is put before the name. */
 Value graph_param(Graph *g, const char *name, ParamKind kind, Shape shape, Init init);
+/* A PARAM_SCHEDULE [1,1,1,1], f32 for every binding, that begins at s.start. */
+Value graph_schedule(Graph *g, const char *name, ScheduleSpec s);
 /* Adds to the parameter list without a value (PARAM_COUNT). */
 void graph_counter(Graph *g, const char *name);
 Value graph_const(Graph *g, Type t, const void *data); /* copies */

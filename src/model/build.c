@@ -65,7 +65,7 @@ static int64_t count_params(const Graph *g, int from)
     int64_t n = 0;
     for (int i = from; i < graph_n_params(g); i++) {
         const ParamSpec *p = graph_param_spec(g, i);
-        if (p->kind != PARAM_STATE && p->kind != PARAM_COUNT) n += shape_count(&p->shape);
+        if (param_counts(p)) n += shape_count(&p->shape);
     }
     return n;
 }

@@ -136,6 +136,18 @@ Value build_batchnorm(Builder *b, const char *name, Value x)
     return y;
 }
 
+Value build_schedule(Builder *b, const char *name, ScheduleSpec s)
+{
+    double steps = s.step > 0 ? (s.start - s.end) / s.step : 0, below = s.end + MAX(floor(steps), 0) * s.step;
+    if (s.end > 0 && s.start >= s.end && fabs(steps - nearbyint(steps)) < 1e-9) return graph_schedule(b->g, name, s);
+    if (s.step > 0)
+        graph_fail(b->g, DYN_FORMAT, "%s %g is not on its schedule, which falls to %g in steps of %g: take %g or %g",
+                   name, s.start, s.end, s.step, below, below + s.step);
+    else
+        graph_fail(b->g, DYN_FORMAT, "%s %g is not on its schedule, which falls to %g", name, s.start, s.end);
+    return (Value) { 0 };
+}
+
 Value build_act(Builder *b, Value x, Act act)
 {
     if (act.kind == ACT_DEFAULT) {

@@ -81,6 +81,9 @@ void build_conv_declare(Builder *b, const char *name, int64_t c_in, ConvOpt o);
 Value build_conv2d(Builder *b, const char *name, Value x, ConvOpt o, bool bias, double bias_init, bool wide);
 /* nn.BatchNorm2d: NAME.{weight,bias,running_mean,running_var,num_batches_tracked}. */
 Value build_batchnorm(Builder *b, const char *name, Value x);
+/* A temperature or the like, [1,1,1,1] f32: NAME is saved with the model, moved by the trainer, copied by its moving
+ * average. Fails where the steps of s do not lead from start to end. */
+Value build_schedule(Builder *b, const char *name, ScheduleSpec s);
 Value build_act(Builder *b, Value x, Act act);
 Value build_add(Builder *b, Value x, Value y);
 /* Along channels. n_in at most 64. */

@@ -106,7 +106,7 @@ Status model_info(const Model *m, int64_t imgsz, Arena *a, ModelInfo *info, Erro
     TRY(count_layers(m, a, &info->layers, err));
     for (int i = 0; i < graph_n_params(m->g); i++) {
         const ParamSpec *p = graph_param_spec(m->g, i);
-        if (p->kind == PARAM_STATE || p->kind == PARAM_COUNT) continue;
+        if (!param_counts(p)) continue;
         info->params += shape_count(&p->shape);
         if (p->trainable) info->gradients += shape_count(&p->shape);
     }

@@ -107,7 +107,9 @@ typedef struct Transfer {
     const char **missing;  /* parameters of the model that were not found, or have another shape */
     size_t n_missing;
 } Transfer;
-/* Copies every tensor whose name and shape agree, converting to f32. Names of what was not live in the arena. */
+/* Copies every tensor whose name and shape agree, converting to f32. Names of what was not live in the arena. A
+ * scheduled parameter that src lacks is not counted: where src has its layer, it stands where the reference leaves it.
+ */
 Status model_transfer(Model *m, const BlobFile *src, Arena *a, Transfer *t, Error *err);
 /* Tensors of a weights file (.pt or .safetensors), for model_transfer. */
 Status model_read_blobs(const char *path, Arena *a, BlobFile *out, Error *err);

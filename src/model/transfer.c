@@ -19,6 +19,21 @@ static const Blob *look_up(const Blob *const *sorted, size_t n, const char *name
     return hit ? *hit : NULL;
 }
 
+/* The file has tensors of the layer that a parameter belongs to: "model.3.attention." of its name begins theirs. */
+static bool has_layer_of(const Blob *const *sorted, size_t n, const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    size_t len = dot ? (size_t)(dot - name) + 1 : 0, lo = 0, hi = n;
+    while (lo < hi) { /* the first name that is not before the prefix */
+        size_t mid = lo + (hi - lo) / 2;
+        if (strncmp(sorted[mid]->name, name, len) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return len && lo < n && strncmp(sorted[lo]->name, name, len) == 0;
+}
+
 static bool same_shape(const Blob *b, const Shape *s)
 {
     if (b->rank != s->rank) return false;
@@ -55,7 +70,9 @@ static bool copy_param(Model *m, int i, const Blob *b)
         m->count[i] = (int64_t)dtype_load(b->data, b->dtype, 0);
         return true;
     }
-    if (!same_shape(b, &p->shape) || (p->kind == PARAM_FIXED && !is_arange(b))) return false;
+    bool fits = p->kind == PARAM_SCHEDULE ? blob_count(b) == 1 && dtype_load(b->data, b->dtype, 0) > 0
+                                          : same_shape(b, &p->shape) && (p->kind != PARAM_FIXED || is_arange(b));
+    if (!fits) return false;
     to_f32(b, m->w.data + p->offset, blob_count(b));
     return true;
 }
@@ -69,9 +86,14 @@ Status model_transfer(Model *m, const BlobFile *src, Arena *a, Transfer *t, Erro
     for (size_t i = 0; i < src->n; i++)
         sorted[i] = &src->blob[i];
     qsort(sorted, src->n, sizeof *sorted, by_name);
-    for (int i = 0; i < t->total; i++) {
+    for (int i = 0; i < graph_n_params(m->g); i++) {
         const ParamSpec *p = graph_param_spec(m->g, i);
         const Blob *b = look_up(sorted, src->n, p->name);
+        if (!b && p->kind == PARAM_SCHEDULE) { /* the reference keeps temperatures in no file */
+            if (has_layer_of(sorted, src->n, p->name)) m->w.data[p->offset] = (float)p->schedule.published;
+            t->total--;
+            continue;
+        }
         if (b && copy_param(m, i, b)) {
             t->copied++;
             continue;

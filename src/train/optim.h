@@ -83,8 +83,8 @@ float optim_clip(double norm, double max_norm);
 void optim_step(Optim *o, const Slab *params, const Slab *grads, const double lr[N_GROUP], double momentum,
                 float scale);
 
-/* ema += (1 - d) (model - ema) over the whole slab, states included; what is equal stays equal. u: updates so far, this
- * one included; d = 0.9999 (1 - exp(-u / 2000)). */
+/* ema += (1 - d) (model - ema) over the whole slab, states included; what is equal (scheduled parameters) stays equal.
+ * u: updates so far, this one included; d = 0.9999 (1 - exp(-u / 2000)). */
 double ema_decay(int64_t u);
 void ema_update(const Slab *ema, const Slab *model, int64_t u);
 /* sum += x, or sum = x for the first. */

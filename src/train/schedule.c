@@ -42,6 +42,13 @@ StepPlan schedule_at(const Schedule *s, int64_t epoch, int64_t i)
     return p;
 }
 
+double schedule_scheduled(const Schedule *run, const ScheduleSpec *s, int64_t epoch, int64_t i)
+{
+    if (s->step > 0) return MAX(s->start - s->step * (double)epoch, s->end);
+    double total = s->epochs * (double)run->batches;
+    return s->end + (s->start - s->end) * (total > 0 ? MAX(1 - (double)i / total, 0) : 1);
+}
+
 double train_fitness(double map50, double map)
 {
     return 0.1 * map50 + 0.9 * map;

@@ -91,6 +91,7 @@ typedef struct TrainOptions {
     int64_t close_mosaic; /* epochs without mosaic at the end */
     bool validate;        /* after each epoch, else only after the last */
     bool save;            /* checkpoints each epoch, else only after the last */
+    bool published;       /* scheduled parameters (temperatures) stay where the reference leaves them */
     int64_t save_period;  /* > 0: also epochK.safetensors */
     DType act;            /* F32 or BF16 */
     const char *dir;      /* run folder, exists; NULL: nothing is written */

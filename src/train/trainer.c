@@ -78,6 +78,7 @@ static Status train_batch(Trainer *t, const TrainBatch *b, StepPlan *plan, Error
     int64_t iteration = s->epoch * t->schedule.batches + s->batch;
     double items[3];
     *plan = schedule_at(&t->schedule, s->epoch, iteration);
+    scheduled_set(t->m->g, &t->m->w, &t->ema, &t->schedule, t->job->opt.published, s->epoch, iteration);
     TRY(programs_run(&t->programs, b, items, err));
     if (!all_finite(items)) return diverged(t, "the loss", err);
     TRY(use_gradients(t, plan, iteration, err));
@@ -154,7 +155,7 @@ static Status train_epoch(Trainer *t, StepPlan *plan, Error *err)
     return DYN_OK;
 }
 
-static void fill_row(const Trainer *t, const StepPlan *plan, const TrainMetrics *m, ResultsRow *row)
+static void fill_row(Trainer *t, const StepPlan *plan, const TrainMetrics *m, ResultsRow *row)
 {
     *row = (ResultsRow) { .epoch = (int)t->at.epoch + 1,
                           .seconds = t->at.seconds,
@@ -167,6 +168,7 @@ static void fill_row(const Trainer *t, const StepPlan *plan, const TrainMetrics 
         row->val_loss[k] = m->loss[k];
         row->lr[k] = plan->lr[k];
     }
+    scheduled_fill(t->m->g, &t->ema, &t->scheduled, row);
 }
 
 static Status append_row(const Trainer *t, const ResultsRow *row, Error *err)
@@ -175,7 +177,7 @@ static Status append_row(const Trainer *t, const ResultsRow *row, Error *err)
     char path[4096];
     if ((size_t)snprintf(path, sizeof path, "%s/results.csv", t->job->opt.dir) >= sizeof path)
         return fail(err, DYN_IO, "the path of the run folder is too long");
-    return results_append(path, row, NULL, err);
+    return results_append(path, row, t->scheduled.name, err);
 }
 
 /* A run limited by time learns from each epoch how many there will be. */
@@ -306,6 +308,7 @@ static Status trainer_open(Trainer *t, const TrainJob *job, Error *err)
     TRY(check_options(job, err));
     TRY(choose_optimizer(t, err));
     TRY(open_slabs(t, err));
+    scheduled_columns(t->m->g, &t->scheduled);
     if (o->resume) TRY(resume(t, err));
     t->first_epoch = t->at.epoch;
     return programs_open(&t->programs, t->m, o->gain, o->act, job->backend, &t->m->w, &t->grads, err);

@@ -5,7 +5,7 @@
 #define TRAIN_TRAINER_H
 
 #include "train/programs.h"
-#include "train/schedule.h"
+#include "train/scheduled.h"
 #include "train/train.h"
 
 /* Where a run stands: everything but tensors that a resumed run needs. */
@@ -27,6 +27,7 @@ typedef struct Trainer {
     int64_t epochs;       /* as planned now; a run limited by time moves it */
     Slab ema, grads, sum; /* sum: gradients over the pending batches */
     TrainPrograms programs;
+    ScheduledColumns scheduled;
     TrainState at;
     double started_ms, seconds_before; /* clock at the start of this process's part, and what was spent before it */
     int64_t first_epoch;               /* of this process's part */
