@@ -529,6 +529,23 @@ static void test_every_module(void **state)
     assert_int_equal(modules_count(), COUNT_OF(T) + 1); /* and Detect */
 }
 
+/* The table ends with what a reader should know: the file's own note, then what is unwise, each text once. */
+static void test_note_and_warnings(void **state)
+{
+    Model *m = built("m.yaml", B("[-1, 1, C2f, [8]]") "note: a line about it\n", NULL);
+    Arena *a = arena_new();
+    ModelInfo info;
+    model_warn(m, 1, "%d is %s", 3, "odd");
+    model_warn(m, 1, "3 is odd");
+    assert_int_equal(m->n_warning, 1);
+    assert_ok(model_info(m, 640, a, &info, &err));
+    assert_non_null(strstr(model_table(m, &info, 640, false, a),
+                           "\nnote: a line about it\nwarning: m.yaml:4: row 1 (C2f): 3 is odd\n"));
+    arena_free(&a);
+    model_free(&m);
+    assert_fails(text_model("m.yaml", B("[-1, 1, C2f, [8]]") "note: [1]\n", NULL, &m), DYN_FORMAT, "note");
+}
+
 /* Out of memory at any allocation is an error, never a crash. */
 static void test_no_memory(void **state)
 {
@@ -600,6 +617,7 @@ int main(void)
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_every_module),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_note_and_warnings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

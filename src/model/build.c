@@ -11,11 +11,11 @@ enum { MAX_NODES = 100000 };
 /* Elements of one row's result at the nominal binding beyond which a description is taken for a mistake. */
 #define MAX_ROW_ELEMENTS (INT64_C(1) << 36)
 
-static Builder new_builder(Graph *g, const Description *d, const ModelOptions *o)
+static Builder new_builder(Model *m, const Description *d, const ModelOptions *o)
 {
     enum { NOMINAL = 640 };
-    graph_nominal(g, &(Binding) { .batch = 1, .height = NOMINAL, .width = NOMINAL, .targets = 64, .act = F32 });
-    return (Builder) { .g = g,
+    graph_nominal(m->g, &(Binding) { .batch = 1, .height = NOMINAL, .width = NOMINAL, .targets = 64, .act = F32 });
+    return (Builder) { .g = m->g,
                        .act = d->act,
                        .bn_eps = o->compat.bn_eps > 0 ? o->compat.bn_eps : 1e-3,
                        .bn_momentum = o->compat.bn_momentum > 0 ? o->compat.bn_momentum : 0.03,
@@ -24,8 +24,46 @@ static Builder new_builder(Graph *g, const Description *d, const ModelOptions *o
                        .depthwise_cls = o->compat.depthwise_cls || d->later_family,
                        .sppf_no_act = o->compat.sppf_no_act,
                        .box_bias = o->compat.box_bias ? o->compat.box_bias : 1,
-                       .nominal = NOMINAL };
+                       .nominal = NOMINAL,
+                       .model = m };
 }
+
+/* ---- warnings ------------------------------------------------------------------------------------------------- */
+
+static void warn(Model *m, int row, const char *fmt, va_list ap)
+{
+    const ModelRow *r = &m->row[row];
+    char what[512], line[32] = "";
+    vsnprintf(what, sizeof what, fmt, ap);
+    if (r->line) snprintf(line, sizeof line, "%d: ", r->line);
+    const char *text =
+        arena_printf(m->a, "%s:%s%srow %d (%s): %s", m->file, r->line ? "" : " ", line, row, r->module, what);
+    for (size_t i = 0; text && i < m->n_warning; i++)
+        if (str_eq(m->warning[i], text)) return;
+    if (text && arena_grow(m->a, &m->warning, m->n_warning, &m->cap_warning, sizeof *m->warning))
+        m->warning[m->n_warning++] = text;
+    else
+        graph_fail(m->g, DYN_NOMEM, "out of memory");
+}
+
+void model_warn(Model *m, int row, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    warn(m, row, fmt, ap);
+    va_end(ap);
+}
+
+void build_warn(Builder *b, const char *fmt, ...)
+{
+    va_list ap;
+    if (!b->model) return;
+    va_start(ap, fmt);
+    warn(b->model, b->model->n_row, fmt, ap); /* the row that is being built */
+    va_end(ap);
+}
+
+/* ---- rows ----------------------------------------------------------------------------------------------------- */
 
 /* The row's own repeats after depth scaling (spec 1.4, rule 3). */
 static int64_t scaled_repeat(const RowSpec *r, double depth)
@@ -157,7 +195,7 @@ static Status finish_head(Model *m, Builder *b, Error *err)
 
 Status model_build_graph(Model *m, const Description *d, const ModelOptions *o, Error *err)
 {
-    Builder b = new_builder(m->g, d, o);
+    Builder b = new_builder(m, d, o);
     graph_set_origin(m->g, (Origin) { .file = m->file, .row = -1 });
     Value image = image_input(&b, d->ch);
     TRY(graph_status(m->g, err));
@@ -178,5 +216,6 @@ Status model_build_graph(Model *m, const Description *d, const ModelOptions *o, 
     m->compat.depthwise_cls = b.depthwise_cls;
     m->ch = d->ch;
     m->scale = d->scale;
+    m->note = d->note;
     return finish_head(m, &b, err);
 }

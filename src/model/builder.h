@@ -54,7 +54,11 @@ typedef struct Builder {
     bool shared_act;            /* the default activation, one shared layer there, is used */
     int64_t nominal;            /* height and width at which types are known while building */
     Head head;                  /* n_level 0 until a head was built */
+    struct Model *model;        /* takes the warnings; may be NULL */
 } Builder;
+
+/* What is allowed but unwise, one sentence: `info` and `train` print it once, with file, line and row before it. */
+void build_warn(Builder *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* A layer without parameters that the reference has as a module of its own (pool, upsample, own activation):
  * "129 layers" counts them. */

@@ -86,6 +86,12 @@ static Status read_activation(const Yaml *y, Description *d, Error *err)
     return DYN_OK;
 }
 
+static Status read_note(const Yaml *y, Description *d, Error *err)
+{
+    const Yaml *v = yaml_get(y, "note");
+    return v && v->kind != YAML_NULL ? yaml_as_text(v, "note", &d->note, err) : DYN_OK;
+}
+
 static Status read_counts(const Yaml *y, const ModelOptions *o, Description *d, Error *err)
 {
     d->ch = 3;
@@ -275,5 +281,6 @@ Status description_read(Arena *a, const char *file, const Yaml *yaml, const Mode
     if (width) TRY(as_factor(width, "width_multiple", &d->width, err));
     TRY(choose_scale(a, file, yaml, o, d, err));
     TRY(read_activation(yaml, d, err));
+    TRY(read_note(yaml, d, err));
     return read_rows(a, yaml, d, err);
 }

@@ -165,6 +165,13 @@ static void print_summary(const Model *m, const ModelInfo *info, int64_t imgsz, 
             (long long)imgsz, (long long)imgsz, info->gflops, info->gflops_fused, info->profiler, info->profiler_fused);
 }
 
+static void print_remarks(const Model *m, FILE *f)
+{
+    if (m->note) fprintf(f, "note: %s\n", m->note);
+    for (size_t i = 0; i < m->n_warning; i++)
+        fprintf(f, "warning: %s\n", m->warning[i]);
+}
+
 char *model_table(const Model *m, const ModelInfo *info, int64_t imgsz, bool rows, Arena *a)
 {
     char *text = NULL, *copy = NULL;
@@ -173,6 +180,7 @@ char *model_table(const Model *m, const ModelInfo *info, int64_t imgsz, bool row
     if (!f) return NULL;
     if (rows) print_rows(m, info, f);
     print_summary(m, info, imgsz, f);
+    print_remarks(m, f);
     if (!fclose(f)) copy = arena_strdup(a, text);
     free(text);
     return copy;

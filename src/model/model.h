@@ -57,7 +57,10 @@ typedef struct Model {
     int64_t stride[MAX_LEVELS], max_stride;
     ModelRow *row;
     int n_row;
-    int n_leaf;                 /* parameterless layers, see model_info */
+    int n_leaf;           /* parameterless layers, see model_info */
+    const char *note;     /* what the description's key `note` says about it, NULL */
+    const char **warning; /* [n_warning] what is allowed but unwise, each with file, line and row */
+    size_t n_warning, cap_warning;
     ModelCompat compat;         /* as built */
     const Yaml *train_args;     /* of a loaded file, NULL */
     const char *version, *date; /* of a loaded file, NULL */
@@ -85,6 +88,8 @@ void model_free(Model **m);
 void model_init(Model *m, uint64_t seed);
 /* Class names, nc of them, copied. */
 Status model_set_names(Model *m, const char *const *names, Error *err);
+/* Keeps a warning about a row; the same text twice is one. For modules: build_warn. */
+void model_warn(Model *m, int row, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Names of the stock files, NULL when i is past the last; text: its YAML. */
 const char *model_stock(int i, const char **text);
 
@@ -127,8 +132,8 @@ typedef struct ModelInfo {
 /* At batch 1 and imgsz x imgsz. Results live in the arena. */
 Status model_info(const Model *m, int64_t imgsz, Arena *a, ModelInfo *info, Error *err);
 /* Header, one line per row (index, from, repeats, parameters, module, arguments in the reference's widths; then output
- * shape and GFLOPs), and two summary lines. rows=false: only the summary. Lives in the arena; NULL when out of memory.
- */
+ * shape and GFLOPs), two summary lines, then the description's note and the warnings. rows=false: no lines of rows.
+ * Lives in the arena; NULL when out of memory. */
 char *model_table(const Model *m, const ModelInfo *info, int64_t imgsz, bool rows, Arena *a);
 
 #endif

@@ -24,6 +24,7 @@ typedef struct Description {
     int64_t max_channels;
     const char *scale; /* "" when there are no scales */
     Act act;
+    const char *note;  /* key `note`, NULL */
     bool later_family; /* a row names a module of the families after v8 */
     RowSpec *row;
     int n_row;
