@@ -302,6 +302,9 @@ static void test_names_and_keywords(void **state)
     assert_int_equal(m->row[3].source[0], 0);
     assert_int_equal(m->row[3].source[1], 2);
     assert_int_equal(m->row[3].shape.dim[1], 16);
+    assert_string_equal(m->row[0].args, "[3, 8, 3, 2]");
+    assert_string_equal(m->row[1].args, "[8, c_out=16, k=3, act=relu]");
+    assert_string_equal(m->row[2].args, "[16, 8, s=1, p=0]");
     model_free(&m);
 }
 
@@ -434,7 +437,11 @@ static void test_errors(void **state)
         { B("[-1, 1, Conv, [99999999999999999999]]"), "argument 'c_out'", DYN_FORMAT },
         { B("[-1, 1, Conv, [8, null]]"), "argument 'k' must be given", DYN_FORMAT },
         { B("[-1, 1, Conv, [8, {kk: 3}]]"), "no argument 'kk', did you mean 'k'", DYN_FORMAT },
-        { B("[-1, 1, Conv, [8, 3, {k: 3}]]"), "argument 'k' is given twice", DYN_FORMAT },
+        { B("[-1, 1, Conv, [8, 3, {k: 3}]]"), "m.yaml:4:27: row 1 (Conv): argument 'k' is given twice", DYN_FORMAT },
+        { B("[-1, 1, Conv, [8, {k: 3, k: 3}]]"), "m.yaml:4:30", DYN_FORMAT },
+        { B("[-1, 1, Conv, [8, {k: 3}, 2]]"), "argument 'k' must be a whole number from 1 to 99, not a map",
+          DYN_FORMAT },
+        { B("[-1, 1, C2f, [8, {n: 3}]]"), "m.yaml:4:23: row 1 (C2f): no argument 'n'", DYN_FORMAT },
         { B("[-1, 1, Conv, 8]"), "arguments must be a list or a map", DYN_FORMAT },
         { B("[-1, 1, Conv, [8, 3, 1, null, 1, 1, nn.Softmax()]]"), "argument 'act' must be true, false or nn.SiLU",
           DYN_FORMAT },

@@ -36,10 +36,11 @@ static Model *small(int64_t nc, const char *act)
 {
     char text[256];
     Model *m = NULL;
-    snprintf(text, sizeof text,
-             "nc: 80\nactivation: %s\nbackbone:\n  - [-1, 1, Conv, [8, 3, 4]]\n  - [-1, 1, SPPF, [16, 5]]\nhead:\n"
-             "  - [[0, 1], 1, Detect, [nc]]\n",
-             act);
+    snprintf(
+        text, sizeof text,
+        "nc: 80\nactivation: %s\nbackbone:\n  - [-1, 1, Conv, [8, {s: 4, k: 3}]]\n  - [-1, 1, SPPF, [16, 5]]\nhead:\n"
+        "  - [[0, 1], 1, Detect, [nc]]\n",
+        act);
     assert_ok(model_from_text("small.yaml", text, strlen(text),
                               &(ModelOptions) { .nc = nc, .seed = 7, .compat = { .sppf_no_act = true } }, &m, &err));
     return m;
@@ -70,6 +71,7 @@ static void test_native_round_trip(void **state)
     assert_int_equal(back->nc, 3);
     assert_true(back->compat.sppf_no_act);
     assert_string_equal(back->title, "small");
+    assert_string_equal(back->row[0].args, "[3, 8, k=3, s=4]"); /* keywords come back as keywords */
     char *text[2];
     assert_non_null(text[0] = graph_text(m->g, NULL, a));
     assert_non_null(text[1] = graph_text(back->g, NULL, a));

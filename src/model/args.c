@@ -23,7 +23,7 @@ struct ModuleArgs {
     const ModuleDef *def;
     Signature sig;
     ArgValue v[MAX_ARGS];
-    int n_given; /* fields up to the last one that the row gives */
+    bool given[MAX_ARGS], named[MAX_ARGS]; /* by the row; by its name there */
 };
 
 typedef struct Bind {
@@ -93,7 +93,7 @@ static bool has_choice(const char *choices, const char *s)
 
 static void scale_channels(const ArgContext *c, ArgValue *v)
 {
-    if (c->width_nc_quirk && v->i == c->nc) return;
+    if (c->width == 0 || (c->width_nc_quirk && v->i == c->nc)) return;
     v->i = make_divisible((double)MIN(v->i, c->max_channels) * c->width, 8);
 }
 
@@ -177,6 +177,7 @@ static Status place_named(Bind *b, const Yaml *map)
         if (b->given[at])
             return yaml_fail(map->key[k], b->err, DYN_FORMAT, "argument '%s' is given twice", map->key[k]->text);
         b->given[at] = map->item[k];
+        b->m->named[at] = true;
     }
     return DYN_OK;
 }
@@ -218,7 +219,7 @@ Status args_bind(const ArgContext *c, const Yaml *args, const ModuleArgs **out, 
             m->v[i].i = c->repeat;
         else if (b.given[i]) {
             TRY(bind_value(&b, b.given[i], f, &m->v[i]));
-            m->n_given = i + 1;
+            m->given[i] = true;
         } else if (f->def)
             TRY(bind_default(&b, f, &m->v[i]));
         else
@@ -300,7 +301,8 @@ static const char *value_text(Arena *a, const ArgField *f, const ArgValue *v)
     }
 }
 
-/* Modules that take channels are called with their input width first, and so is printed; a head's widths come last. */
+/* Modules that take channels are called with their input width first, and so is printed; a head's widths come last.
+ * What a row names is printed by name: [64, 128, 3, 2, K=4]. */
 const char *args_print(Arena *a, const ModuleArgs *m, const int64_t *c_in, int n_in)
 {
     const char *s = "[", *sep = "";
@@ -310,9 +312,10 @@ const char *args_print(Arena *a, const ModuleArgs *m, const int64_t *c_in, int n
     }
     for (int i = 0; s && i < m->sig.n; i++) {
         const ArgField *f = &m->sig.field[i];
-        if (i >= m->n_given && f->type != ARG_REPEAT) continue;
+        if (!m->given[i] && f->type != ARG_REPEAT) continue;
+        bool named = m->named[i];
         const char *v = value_text(a, f, &m->v[i]);
-        s = v ? arena_printf(a, "%s%s%s", s, sep, v) : NULL;
+        s = v ? arena_printf(a, "%s%s%s%s%s", s, sep, named ? f->name : "", named ? "=" : "", v) : NULL;
         sep = ", ";
     }
     if (s && n_in > 1 && !str_eq(m->def->name, "Concat")) {

@@ -12,7 +12,7 @@ typedef struct ArgContext {
     Arena *a;
     const ModuleDef *def;
     int64_t nc, repeat;
-    double width;
+    double width; /* 0: widths stay as written (a module by itself) */
     int64_t max_channels;
     bool width_nc_quirk; /* a width equal to nc stays unscaled, as the reference leaves it (spec 1.4, rule 4) */
 } ArgContext;
