@@ -57,6 +57,7 @@ static const char *const more[] = {
     "!maxpool2d x[1,17,12,13] k=3 stride=2 pad=1",
     "!upsample_nearest x[2,33,11,10] scale=2",
     "!gap x[2,133,9,10]",
+    "!gap x[2,133,9,10] out=f32",
     "!concat a[2,33,11,10] b[2,64,11,10] dim=1",
     "!split x[2,64,9,18] n_out=2 dim=1",
     "!slice x[2,64,9,18] dim=2 lo=3 hi=7",
@@ -143,7 +144,7 @@ typedef struct Trial {
 
 static bool multiplies(const char *op)
 {
-    return str_starts(op, "conv2d") || str_starts(op, "matmul");
+    return str_starts(op, "conv2d") || str_starts(op, "dynconv2d") || str_starts(op, "matmul");
 }
 
 static void compare(const Trial *t, const Tensor *got, const Tensor *want, const char *what, int k)

@@ -128,6 +128,44 @@ static void test_transfer_counts(void **state)
     arena_free(&a);
 }
 
+/* A parameter whose shape in files is another: so it is written, so it is looked for, with the same elements. */
+static void test_file_shape(void **state)
+{
+    Model *m = small(3, "nn.SiLU()"), *same = small(3, "nn.SiLU()"), *plain = small(3, "nn.SiLU()");
+    Arena *a = arena_new();
+    BlobFile native, pt;
+    Transfer t;
+    int i = graph_find_param(m->g, "model.0.conv.weight");
+    graph_param_file_shape(m->g, graph_param_spec(m->g, i)->value, SHAPE(8, 27));
+    graph_param_file_shape(same->g, graph_param_spec(same->g, i)->value, SHAPE(8, 27));
+    assert_ok(graph_status(m->g, &err));
+    assert_ok(model_save(m, temp("a.safetensors"), NULL, 0, &err));
+    assert_ok(model_save_pt(m, temp("a.pt"), &err));
+    assert_ok(model_read_blobs(temp("a.safetensors"), a, &native, &err));
+    assert_ok(model_read_blobs(temp("a.pt"), a, &pt, &err));
+    for (int k = 0; k < 2; k++) {
+        const BlobFile *f = k ? &pt : &native;
+        const Blob *b = blob_find(f, "model.0.conv.weight");
+        assert_int_equal(b->rank, 2);
+        assert_int_equal(b->dim[0], 8);
+        assert_int_equal(b->dim[1], 27);
+        assert_memory_equal(b->data, m->w.data + graph_param_spec(m->g, i)->offset, 8 * 27 * sizeof(float));
+        model_init(same, 99);
+        assert_ok(model_transfer(same, f, a, &t, &err));
+        assert_int_equal(t.n_missing, 0);
+        assert_same_weights(m, same);
+        assert_ok(model_transfer(plain, f, a, &t, &err));
+        assert_int_equal(t.n_missing, 1);
+        assert_string_equal(t.missing[0], "model.0.conv.weight");
+    }
+    graph_param_file_shape(m->g, graph_param_spec(m->g, i)->value, SHAPE(8, 9, 9));
+    assert_fails(graph_status(m->g, &err), DYN_SHAPE, "[8,3,3,3], which does not fit the shape [8,9,9] in files");
+    model_free(&m);
+    model_free(&same);
+    model_free(&plain);
+    arena_free(&a);
+}
+
 static void test_released(void **state)
 {
     static const struct {
@@ -229,8 +267,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_native_round_trip), cmocka_unit_test(test_state_dict),
-        cmocka_unit_test(test_transfer_counts),   cmocka_unit_test(test_released),
-        cmocka_unit_test(test_file_before_stock), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_transfer_counts),   cmocka_unit_test(test_file_shape),
+        cmocka_unit_test(test_released),          cmocka_unit_test(test_file_before_stock),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -87,7 +87,7 @@ static int check_case(const OpCase *c, const BlobFile *file, int index, Arena *a
     bool differentiable = case_differentiate(&r);
     case_allocate(&r);
     for (int i = 0; i < c->n_in; i++)
-        fill(&g, r.in[i], find(&g, "", c->name[i], strlen(c->name[i]), ""));
+        if (r.in[i].id) fill(&g, r.in[i], find(&g, "", c->name[i], strlen(c->name[i]), ""));
     for (int k = 0; k < r.n_out; k++)
         if (r.dy[k].id) fill(&g, r.dy[k], output_blob(&g, "d", k));
     case_run(&r, !differentiable);

@@ -15,9 +15,12 @@ DTYPE = {"float64": "F64", "float32": "F32", "int64": "I64", "uint8": "U8", "boo
 
 
 def parse(line):
-    """-> ({input: shape}, {attribute: int, float, list of ints, or text})"""
+    """-> ({input: shape}, {attribute: int, float, list of ints, or text}); `-`, an input left out, has the shape None"""
     shapes, attrs = {}, {}
     for word in line.split():
+        if word == "-":
+            shapes[f"-{len(shapes)}"] = None
+            continue
         tensor = re.fullmatch(r"(\w+)\[([\d,]*)\](:\w+)*", word)
         if tensor:
             shapes[tensor[1]] = [int(d) for d in tensor[2].split(",") if d]

@@ -56,6 +56,43 @@ def conv2d(t, a):
     return ACTS[a.get("act", "none")](y) + (t[3] if len(t) > 3 else 0)
 
 
+@op("dynconv2d",
+    "x[3,4,7,6] bank[4,6,4,3,3] mix[3,4,1,1] stride=2 pad=1",
+    "x[2,6,5,4] bank[4,8,3,3,3] mix[2,4,1,1] bias_bank[4,8] in_scale[2,6,1,1] out_scale[2,8,1,1] spatial[2,9,1,1] b[8] pad=1 groups=2",
+    "x[2,5,6,5] bank[3,5,1,3,3] mix[2,3,1,1] bias_bank[3,5] pad=1 groups=5",
+    "x[1,4,6,7] bank[2,8,1,3,3] mix[1,2,1,1] - in_scale[1,4,1,1] out_scale[1,8,1,1] spatial[1,9,1,1] stride=2 pad=1 groups=4",
+    "x[1,3,9,8] bank[2,4,3,3,3] mix[1,2,1,1] pad=2 dilation=2",
+    "x[3,5,4,4] bank[1,7,5,1,1] - - in_scale[3,5,1,1] out_scale[3,7,1,1]",
+    "x[2,3,6,7] bank[1,4,3,3,3] - bias_bank[1,4] in_scale[2,3,1,1] out_scale[2,4,1,1] spatial[2,9,1,1] stride=2 pad=1",
+    "x[2,3,6,7] bank[2,4,3,3,3] mix[2,2,1,1] same=1 stride=2",
+    "x[1,3,5,6] bank[2,4,3,2,4] mix[1,2,1,1] same=1 stride=1",
+    "x[1,3,7,10] bank[2,4,3,3,3] mix[1,2,1,1] same=1 stride=3 dilation=2",
+    "x[2,3,5,6] bank[2,4,3,3,1] mix[2,2,1,1] pad=1 pad_w=0",
+    "x[2,4,5,5] bank[3,6,4,3,3] mix[2,3,1,1] bias_bank[3,6] - - - b[6] res[2,6,5,5] pad=1 act=silu")
+def dynconv2d(t, a):
+    """A kernel for every sample, one sample after the other."""
+    x, bank, mix, bias_bank, in_scale, out_scale, spatial, b, res = t + [None] * (9 - len(t))
+    stride, dilation, (kh, kw) = a.get("stride", 1), a.get("dilation", 1), bank.shape[3:]
+    y = []
+    for n in range(len(x)):
+        share = torch.ones(1, dtype=torch.float64) if mix is None else mix[n, :, 0, 0]
+        w = torch.einsum("k,koiab->oiab", share, bank)
+        w = w if spatial is None else w * spatial[n].reshape(1, 1, kh, kw)
+        xn = x[n:n + 1] if in_scale is None else x[n:n + 1] * in_scale[n]
+        if a.get("same"):
+            both = [max((-(-xn.shape[d] // stride) - 1) * stride + dilation * (k - 1) + 1 - xn.shape[d], 0)
+                    for d, k in ((3, kw), (2, kh))]
+            xn, pad = F.pad(xn, [side for p in both for side in (p // 2, p - p // 2)]), 0
+        else:
+            pad = a.get("pad", 0), a.get("pad_w", a.get("pad", 0))
+        z = F.conv2d(xn, w, None, stride, pad, dilation, a.get("groups", 1))[0]
+        z = z if out_scale is None else z * out_scale[n]
+        y.append(z if bias_bank is None else z + (share @ bias_bank)[:, None, None])
+    y = torch.stack(y)
+    y = ACTS[a.get("act", "none")](y if b is None else y + b[:, None, None])
+    return y if res is None else y + res
+
+
 NORM = "x[{0}] gamma[{1}] beta[{1}] mean[{1}] var[{1}]"
 
 
@@ -119,7 +156,7 @@ def maxpool2d(t, a):
 
 
 DRAW["maxpool2d", "x"] = lambda key, s: gf.normal(key, s, 1.5).round()  # many equal maxima: the first one counts
-op("gap", "x[2,5,3,7]", "x[1,17,1,1]", "x[3,4,8,8]")(lambda t, a: t[0].mean((2, 3), keepdim=True))
+op("gap", "x[2,5,3,7]", "x[1,17,1,1]", "x[3,4,8,8]", "x[2,3,5,4] out=f32")(lambda t, a: t[0].mean((2, 3), keepdim=True))
 op("upsample_nearest", "x[2,3,3,5] scale=2", "x[1,17,1,1] scale=2", "x[3,2,2,3] scale=3")(
     lambda t, a: F.interpolate(t[0], scale_factor=a["scale"], mode="nearest"))
 op("concat", "x0[2,3,4,5] x1[2,2,4,5] dim=1", "x0[1,16,3,3] x1[1,1,3,3] x2[1,7,3,3] dim=1",
@@ -208,6 +245,9 @@ def run(name):
         meta[str(i)] = line
         leaves = []
         for k, shape in shapes.items():
+            if shape is None:
+                leaves.append(None)
+                continue
             value = DRAW.get((name, k), gf.normal)(f"{name} {i} {k}", shape)
             tensors[f"{i}.{k}"] = value if value.dtype == "uint8" else value.astype("float32")
             leaves.append(torch.tensor(tensors[f"{i}.{k}"], dtype=torch.float64, requires_grad=True))
@@ -219,7 +259,7 @@ def run(name):
             if name not in CONSTANT:
                 out[k].backward(torch.tensor(dy, dtype=torch.float64), retain_graph=True)
         tensors.update({f"{i}.{k}": v.detach().numpy() for k, v in out.items()})
-        tensors.update({f"{i}.d{k}": x.grad.numpy() for k, x in zip(shapes, leaves) if x.grad is not None})
+        tensors.update({f"{i}.d{k}": x.grad.numpy() for k, x in zip(shapes, leaves) if x is not None and x.grad is not None})
     return tensors, meta
 
 

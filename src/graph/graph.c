@@ -256,7 +256,7 @@ static Value declare_param(Graph *g, const char *name, ParamKind kind, Shape sha
     }
     ParamSpec *p = new_param(g, name, kind);
     if (!p) return (Value) { 0 };
-    p->shape = shape;
+    p->shape = p->file_shape = shape;
     p->init = init;
     p->trainable = kind == PARAM_WEIGHT || kind == PARAM_NORM || kind == PARAM_BIAS;
     p->offset = g->slab_n;
@@ -274,6 +274,18 @@ Value graph_schedule(Graph *g, const char *name, ScheduleSpec s)
     Value v = graph_param(g, name, PARAM_SCHEDULE, SHAPE(1, 1, 1, 1), (Init) { INIT_CONST, s.start });
     if (v.id) g->param[value_node(g, v)->param]->schedule = s;
     return v;
+}
+
+void graph_param_file_shape(Graph *g, Value v, Shape shape)
+{
+    char in_file[128], here[128];
+    if (g->err.status != DYN_OK) return;
+    ParamSpec *p = g->param[value_node(g, v)->param];
+    if (shape_count(&shape) == shape_count(&p->shape))
+        p->file_shape = shape;
+    else
+        graph_fail(g, DYN_SHAPE, "parameter '%s' is %s, which does not fit the shape %s in files", p->name,
+                   shape_text(&p->shape, here, sizeof here), shape_text(&shape, in_file, sizeof in_file));
 }
 
 void graph_counter(Graph *g, const char *name)

@@ -127,6 +127,7 @@ typedef struct ParamSpec {
     const char *name; /* the checkpoint's key: "model.0.conv.weight" */
     ParamKind kind;
     Shape shape;
+    Shape file_shape; /* in files; the same elements in the same order */
     Init init;
     int64_t offset;        /* of the first element in the f32 slab; -1 for PARAM_COUNT */
     bool trainable;        /* false for STATE, FIXED, SCHEDULE, COUNT and frozen rows */
@@ -177,6 +178,8 @@ Value graph_input(Graph *g, const char *name, Type t); /* dims may be symbols */
 Value graph_param(Graph *g, const char *name, ParamKind kind, Shape shape, Init init);
 /* A PARAM_SCHEDULE [1,1,1,1], f32 for every binding, that begins at s.start. */
 Value graph_schedule(Graph *g, const char *name, ScheduleSpec s);
+/* In files, parameter v has another shape of as many elements (a linear layer's [O,C] is a 1x1 convolution here). */
+void graph_param_file_shape(Graph *g, Value v, Shape shape);
 /* Adds to the parameter list without a value (PARAM_COUNT). */
 void graph_counter(Graph *g, const char *name);
 Value graph_const(Graph *g, Type t, const void *data); /* copies */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Weights between a model and named tensors. A name and a shape decide (spec 2.11); names are PyTorch's on both sides.
+ * Weights between a model and named tensors. A name and a shape decide (spec 2.11); both are PyTorch's, the shape the
+ * one that a parameter has in files.
  */
 #include "model/model.h"
 
@@ -71,7 +72,7 @@ static bool copy_param(Model *m, int i, const Blob *b)
         return true;
     }
     bool fits = p->kind == PARAM_SCHEDULE ? blob_count(b) == 1 && dtype_load(b->data, b->dtype, 0) > 0
-                                          : same_shape(b, &p->shape) && (p->kind != PARAM_FIXED || is_arange(b));
+                                          : same_shape(b, &p->file_shape) && (p->kind != PARAM_FIXED || is_arange(b));
     if (!fits) return false;
     to_f32(b, m->w.data + p->offset, blob_count(b));
     return true;
@@ -113,9 +114,9 @@ Status model_blobs(const Model *m, const Slab *w, Arena *a, BlobFile *out, Error
         Blob *b = &out->blob[i];
         *b = (Blob) { .name = p->name, .dtype = p->kind == PARAM_COUNT ? I64 : F32 };
         b->data = p->kind == PARAM_COUNT ? (const void *)&m->count[i] : (const void *)(w->data + p->offset);
-        b->rank = p->kind == PARAM_COUNT ? 0 : p->shape.rank;
+        b->rank = p->kind == PARAM_COUNT ? 0 : p->file_shape.rank;
         for (int d = 0; d < b->rank; d++)
-            b->dim[d] = p->shape.dim[d];
+            b->dim[d] = p->file_shape.dim[d];
         if (!blob_set_bytes(b)) return fail(err, DYN_SHAPE, "parameter '%s' is too large", p->name);
     }
     return DYN_OK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * gap - global average: x [N,C,H,W] -> y [N,C,1,1]. Backends accumulate in f32 or wider, whatever the dtype of x. */
+ * gap - global average: x [N,C,H,W] -> y [N,C,1,1]. Backends accumulate in f32 or wider, whatever the dtype of x;
+ * out=f32 keeps that as the result (what routes dynamic convolutions is computed in f32). */
 #include "ops/ops_util.h"
 
 static Status infer(Infer *c)
@@ -8,6 +9,7 @@ static Status infer(Infer *c)
     if (c->in[0].shape.rank != 4) return infer_fail(c, "wants x[N,C,H,W]");
     c->out[0] = c->in[0];
     c->out[0].rowmajor = false;
+    if (attr_is(c->n, "out", "f32")) c->out[0].dtype = wide_dtype(c->in[0].dtype);
     c->out[0].shape.dim[2] = c->out[0].shape.dim[3] = 1;
     return DYN_OK;
 }
@@ -63,9 +65,10 @@ const OpDef op_gap = { .name = "gap",
                        .doc = "global average over space",
                        .in = "x",
                        .out = "y",
+                       .attrs = "out=act",
                        .infer = infer,
                        .grad = grad,
                        .ref = ref,
                        .cost = cost,
                        .also = &op_gap_grad,
-                       .cases = "x[1,5,3,7]\nx[3,4,8,5]\nx[1,17,1,1]\n" };
+                       .cases = "x[1,5,3,7]\nx[3,4,8,5] out=f32\nx[1,17,1,1]\n" };
