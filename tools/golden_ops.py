@@ -213,6 +213,28 @@ op("pixel_shuffle", "x[2,8,3,2] scale=2", "x[1,9,2,3] scale=3", "x[1,4,1,1] scal
     lambda t, a: F.pixel_shuffle(t[0], a["scale"]))
 
 
+@op("subpixel_linear", "x[2,8,3,4] w[4,2,1,1] b[4] scale=2", "x[1,18,2,3] w[3,2,1,1] scale=3", "x[3,5,2,2] w[4,5,1,1] b[4] scale=1")
+def subpixel_linear(t, a):
+    return F.pixel_unshuffle(F.conv2d(F.pixel_shuffle(t[0], a["scale"]), *t[1:]), a["scale"])
+
+
+@op("dysample", "x[2,8,3,4] off[2,32,3,4] scale=2 groups=4", "x[1,6,5,2] off[1,36,5,2] scale=3 groups=2",
+    "x[1,5,4,1] off[1,8,4,1] scale=2 groups=1", "x[3,4,1,3] off[3,8,1,3] scale=1 groups=4",
+    "x[1,4,2,3] off[1,64,2,3] scale=4 groups=2")
+def dysample(t, a):
+    """Through grid_sample, groups folded into the batch; offsets are in pixels, channel ((q G + g) r + ry) r + rx, q = 0: x."""
+    x, off = t
+    n, c, h, w = x.shape
+    r, groups = a["scale"], a["groups"]
+    off = off.view(n, 2, groups * r * r, h, w)
+    place = torch.stack([off[:, 0] + torch.arange(w), off[:, 1] + torch.arange(h)[:, None]], 1)
+    grid = (2 * place + 1) / torch.tensor([w, h]).view(1, 2, 1, 1, 1) - 1
+    grid = F.pixel_shuffle(grid.view(n, -1, h, w), r).view(n, 2, groups, r * h, r * w)
+    grid = grid.permute(0, 2, 3, 4, 1).flatten(0, 1)
+    y = F.grid_sample(x.reshape(n * groups, -1, h, w), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return y.view(n, c, r * h, r * w)
+
+
 @op("yolo_decode",
     "box0[2,64,4,4] box1[2,64,2,2] box2[2,64,1,1] cls0[2,3,4,4] cls1[2,3,2,2] cls2[2,3,1,1] strides=8,16,32 reg_max=16",
     "box0[1,64,3,5] box1[1,64,2,3] box2[1,64,1,2] cls0[1,1,3,5] cls1[1,1,2,3] cls2[1,1,1,2] strides=8,16,32 reg_max=16")
@@ -227,6 +249,7 @@ def yolo_decode(t, a):
     return {"y": torch.cat([box, cls], 2), "score": cls.amax(2)}
 
 
+DRAW["dysample", "off"] = lambda key, s: gf.normal(key, s, 1.5)  # many of them beyond the border
 for level in range(3):
     DRAW["yolo_decode", f"box{level}"] = lambda key, s: gf.normal(key, s, 3)
     DRAW["yolo_decode", f"cls{level}"] = lambda key, s: gf.normal(key, s, 3)
