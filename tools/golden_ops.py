@@ -190,8 +190,16 @@ def reshape(t, a):
 
 op("transpose", "x[2,3,4,5] perm=0,2,3,1", "x[2,3,4,5] perm=0,1,3,2", "x[2,3,4] perm=1,0,2", "x[2,3,2,2] perm=3,2,1,0",
    "x[4,5] perm=1,0")(lambda t, a: t[0].permute(a["perm"]))
-op("softmax", "x[2,5,3,4] dim=1", "x[1,16,2,3] dim=1", "x[2,3,4,7] dim=3", "x[3,4] dim=1", "x[2,3,4,2] dim=2")(
-    lambda t, a: torch.softmax(t[0], a["dim"]))
+
+
+@op("softmax", "x[2,5,3,4] dim=1", "x[1,16,2,3] dim=1", "x[2,3,4,7] dim=3", "x[3,4] dim=1", "x[2,3,4,2] dim=2",
+    "x[2,5,3,4] space=1", "x[1,3,7,1] space=1", "x[2,17,1,1] space=1")
+def softmax(t, a):
+    if a.get("space"):
+        return torch.softmax(t[0].flatten(2), 2).reshape(t[0].shape)
+    return torch.softmax(t[0], a["dim"])
+
+
 DRAW["softmax", "x"] = lambda key, s: gf.normal(key, s, 4)
 
 
@@ -201,6 +209,11 @@ def matmul(t, a):
     return (t[0].mT if a.get("ta") else t[0]) @ (t[1].mT if a.get("tb") else t[1])
 
 
+op("pool_outer", "a[2,5,3,4] b[2,3,3,4]", "a[1,17,6,5] b[1,9,6,5]", "a[3,2,1,1] b[3,4,1,1]")(
+    lambda t, a: torch.einsum("nchw,nmhw->ncm", t[0], t[1])[..., None])
+op("mix_channels", "g[2,5,3,1] v[2,3,3,4]", "g[1,17,9,1] v[1,9,6,5]", "g[3,2,4,1] v[3,2,5,1] t=1",
+   "g[2,5,3,1] v[2,5,2,3] t=1")(
+    lambda t, a: torch.einsum("ncm,nchw->nmhw" if a.get("t") else "ncm,nmhw->nchw", t[0][..., 0], t[1]))
 op("sum_to", "x[2,3,4,5] like[1,3,1,1]", "x[2,3,1] like[2,3,1]", "x[3,7] like[1,1]")(
     lambda t, a: t[0].sum_to_size(t[1].shape))
 op("image", "x[1,3,5,4]:u8", "x[2,1,3,3]:u8 scale=0.5")(lambda t, a: t[0] * a.get("scale", 1 / 255))
