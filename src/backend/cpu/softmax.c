@@ -30,6 +30,7 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     int64_t dim = attr_int(p->node, "dim"), total = shape_count(&x->shape);
     State s = { .isa = cpu->isa, .threads = threads_for(p->threads, total), .cols = x->shape.dim[dim] };
     if (!is_float(x) || (x->shape.rank == 4 && x->rowmajor)) return decline(why, n, "not f32 or bf16, or row-major");
+    if (attr_int(p->node, "space")) return decline(why, n, "over space");
     if (dim != (is_image(x) ? 1 : x->shape.rank - 1)) return decline(why, n, "elements do not lie side by side");
     if (total == 0) return decline(why, n, "empty");
     s.rows = total / s.cols;
