@@ -95,8 +95,8 @@ static void time_shape(Backend *b, const struct Shape_ *q, int wide, DType t, in
         k[i] = (Kernel) { 0 };
         best[i] = 1e9;
         if (!kernels[i]->claim(b->impl, &plan, &k[i], why, sizeof why)) continue;
-        args[i] = (KernelArgs) { x, &out, mem_alloc(k[i].scratch_bytes + 64) };
-        if (k[i].load && k[i].load(&k[i], &args[i], &err) != DYN_OK) exit(1);
+        args[i] = (KernelArgs) { x, &out, mem_alloc(k[i].scratch_bytes), mem_alloc(k[i].packed_bytes) };
+        if (k[i].pack && k[i].pack(&k[i], &args[i], &err) != DYN_OK) exit(1);
     }
     for (int r = 0; r < rounds; r++)
         for (int i = 0; i < N_KERNEL; i++) {
@@ -116,7 +116,7 @@ static void time_shape(Backend *b, const struct Shape_ *q, int wide, DType t, in
     }
     for (int i = 0; i < N_KERNEL; i++) {
         total->ms[i] += q->times * (k[i].run ? best[i] : fastest);
-        if (k[i].run) mem_free(args[i].scratch);
+        if (k[i].run) mem_free(args[i].scratch), mem_free(args[i].packed);
         if (k[i].free) k[i].free(&k[i]);
     }
     printf("\n");

@@ -200,6 +200,149 @@ static void gradients_equal_differences(void **state)
     graph_free(&g);
 }
 
+/* ---- a share ------------------------------------------------------------------------------------------------- */
+
+typedef struct Size {
+    int64_t n, h, w;
+} Size;
+
+static Program *compile_size(const Graph *g, Backend *b, const Slab *w, Share *share, Size z, DType act)
+{
+    Program *p;
+    ProgramSpec spec = {
+        .graph = g, .bind = { z.n, z.h, z.w, 1, act }, .backend = b, .params = w, .fold = true, .share = share
+    };
+    assert_ok(program_compile(&spec, &p, &err));
+    return p;
+}
+
+/* Runs p on a picture that its size tells and copies output "y". */
+static void *result_of(Program *p, size_t *bytes)
+{
+    Tensor x = program_input(p, "x");
+    for (int64_t i = 0; i < tensor_count(&x); i++)
+        ((float *)x.data)[i] = (float)sin((double)i * 0.7);
+    assert_ok(program_run(p, &err));
+    Tensor y = program_output(p, "y");
+    *bytes = (size_t)tensor_count(&y) * dtype_bytes(y.dtype);
+    return memcpy(malloc(*bytes), y.data, *bytes);
+}
+
+static void assert_same_as_alone(Program *p, const Graph *g, Backend *b, const Slab *w, Size z, DType act)
+{
+    size_t n, m;
+    Program *alone = compile_size(g, b, w, NULL, z, act);
+    assert_ok(program_load(alone, &err));
+    void *want = result_of(alone, &n), *got = result_of(p, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(got, want, n);
+    free(want);
+    free(got);
+    program_free(&alone);
+}
+
+/* Programs of several sizes that hold constants, packed weights and the slab together give the bits of programs that
+ * share nothing, in any order of runs, after the parameters changed, and whichever of them, or the share, goes first.
+ */
+static void shared_programs_equal_separate_ones(void **state)
+{
+    static const Size size[] = { { 1, 6, 7 }, { 2, 33, 20 }, { 1, 12, 9 }, { 3, 8, 40 } };
+    enum { N = COUNT_OF(size) };
+    Graph *g = c2f_like(), *fused;
+    Slab w;
+    Backend *b;
+    assert_ok(passes_inference(g, &fused, &err));
+    assert_ok(slab_new(g, &w, &err));
+    assert_ok(backend_open("cpu", 2, NULL, &b, &err));
+    for (int round = 0; round < 4; round++) {
+        DType act = round % 2 ? BF16 : F32;
+        Share *share;
+        Program *p[N];
+        slab_init(g, &w, 7 + (uint64_t)round);
+        assert_ok(share_new(&share, &err));
+        for (int i = 0; i < N; i++) {
+            p[i] = compile_size(fused, b, &w, share, size[i], act);
+            assert_ok(program_load(p[i], &err));
+        }
+        for (int i = N - 1; i >= 0; i--)
+            assert_same_as_alone(p[i], fused, b, &w, size[i], act);
+        slab_init(g, &w, 70 + (uint64_t)round);
+        share_renew(share);
+        for (int i = 0; i < N; i++)
+            assert_ok(program_load(p[i], &err));
+        if (round < 2) share_free(&share); /* first, or last */
+        for (int i = 0; i < N; i++) {
+            int k = round == 1 ? N - 1 - i : i;
+            assert_same_as_alone(p[k], fused, b, &w, size[k], act);
+            program_free(&p[k]);
+        }
+        share_free(&share);
+    }
+    backend_close(&b);
+    slab_free(&w);
+    graph_free(&g);
+    graph_free(&fused);
+}
+
+/* A second program of a share makes none of the constants and packed weights again until they are renewed. */
+static void a_second_size_packs_nothing(void **state)
+{
+    Graph *g = c2f_like(), *fused;
+    Slab w, gone;
+    Backend *b;
+    Share *share;
+    size_t n, m;
+    assert_ok(passes_inference(g, &fused, &err));
+    assert_ok(slab_new(g, &w, &err));
+    assert_ok(slab_new(g, &gone, &err)); /* zeros */
+    slab_init(g, &w, 3);
+    assert_ok(backend_open("cpu", 1, NULL, &b, &err));
+    assert_ok(share_new(&share, &err));
+    Program *first = compile_size(fused, b, &w, share, (Size) { 1, 8, 8 }, F32);
+    assert_ok(program_load(first, &err));
+    Program *second = compile_size(fused, b, &gone, share, (Size) { 1, 8, 8 }, F32);
+    assert_ok(program_load(second, &err));
+    void *x = result_of(first, &n), *y = result_of(second, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(x, y, n); /* it never looked at the zeros */
+    free(y);
+    share_renew(share);
+    assert_ok(program_load(second, &err));
+    y = result_of(second, &m);
+    assert_memory_not_equal(x, y, n); /* now it did */
+    free(x);
+    free(y);
+    program_free(&first);
+    program_free(&second);
+    share_free(&share);
+    backend_close(&b);
+    slab_free(&w);
+    slab_free(&gone);
+    graph_free(&g);
+    graph_free(&fused);
+}
+
+static void a_share_is_for_one_graph(void **state)
+{
+    Graph *g = c2f_like(), *other = c2f_like();
+    Slab w;
+    Backend *b;
+    Share *share;
+    Program *q;
+    assert_ok(slab_new(g, &w, &err));
+    assert_ok(backend_open("ref", 1, NULL, &b, &err));
+    assert_ok(share_new(&share, &err));
+    Program *p = compile_size(g, b, &w, share, (Size) { 1, 8, 8 }, F32);
+    ProgramSpec spec = { .graph = other, .bind = { 1, 8, 8, 1, F32 }, .backend = b, .params = &w, .share = share };
+    assert_fails(program_compile(&spec, &q, &err), DYN_USAGE, "different graphs");
+    program_free(&p);
+    share_free(&share);
+    backend_close(&b);
+    slab_free(&w);
+    graph_free(&g);
+    graph_free(&other);
+}
+
 static void plans_never_overlap(void **state)
 {
     Rng r = rng_at(7, 0, 0, 0);
@@ -235,6 +378,9 @@ int main(void)
         cmocka_unit_test(channel_ranges_cost_no_copies),
         cmocka_unit_test(gradients_equal_differences),
         cmocka_unit_test(plans_never_overlap),
+        cmocka_unit_test(shared_programs_equal_separate_ones),
+        cmocka_unit_test(a_second_size_packs_nothing),
+        cmocka_unit_test(a_share_is_for_one_graph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

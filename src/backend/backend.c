@@ -23,6 +23,17 @@ Status backend_open(const char *name, int threads, const Log *log, Backend **out
     return fail(err, DYN_USAGE, "unknown device '%s': this build has cpu and ref", name);
 }
 
+void kernel_packs(Kernel *k, size_t bytes, Status (*pack)(Kernel *, const KernelArgs *, Error *), const char *form, ...)
+{
+    va_list ap;
+    va_start(ap, form);
+    int n = vsnprintf(k->packed_form, sizeof k->packed_form, form, ap);
+    va_end(ap);
+    if (n < 0 || n >= (int)sizeof k->packed_form) *k->packed_form = 0;
+    k->packed_bytes = bytes;
+    k->pack = pack;
+}
+
 void backend_close(Backend **b)
 {
     if (!*b) return;

@@ -99,7 +99,7 @@ static Place fixed_place(Program *p, const Node *n, int v, const bool *is_const,
     }
     if (is_const[v]) {
         if (!arena_grow(p->a, &p->constant, p->n_constant, &p->cap_constant, sizeof *p->constant)) return (Place) { 0 };
-        p->constant[p->n_constant] = (Constant) { .bytes = type_bytes(&p->types[v]), .given = n->data };
+        p->constant[p->n_constant] = (Constant) { .value = v, .given = n->data };
         return (Place) { BASE_CONST, (int)p->n_constant++, 0, 0 };
     }
     return (Place) { 0 };

@@ -70,11 +70,26 @@ static void choose_kernel(Compiler *c, Step *s)
     ref_kernel(&plan, &s->kernel);
 }
 
-static bool book_scratch(Compiler *c, Step *s)
+/* Room for what the kernel packs: the form is its own, and the types of what goes in. */
+static Status take_packed(Compiler *c, Step *s)
 {
-    if (!s->kernel.scratch_bytes) return true;
-    s->scratch = program_new_buffer(c->p, s->kernel.scratch_bytes);
-    return s->scratch >= 0;
+    char *form = s->kernel.packed_form;
+    for (int k = 0; *form && k < s->node->n_in; k++) {
+        char shape[128];
+        const Type *t = &s->in[k].type;
+        if (s->in_const[k])
+            form = arena_printf(c->p->a, "%s %s%s", form, dtype_name(t->dtype), shape_text(&t->shape, shape, 128));
+        if (!form) return fail_nomem(c->err, PACKED_FORM);
+    }
+    return share_take(c->p->share, s->node->out.id, form, s->kernel.packed_bytes, &s->packed, c->err);
+}
+
+static Status book_memory(Compiler *c, Step *s)
+{
+    if (s->kernel.packed_bytes) TRY(take_packed(c, s));
+    if (s->kernel.scratch_bytes && (s->scratch = program_new_buffer(c->p, s->kernel.scratch_bytes)) < 0)
+        return fail_nomem(c->err, sizeof(PlanBuffer));
+    return DYN_OK;
 }
 
 /* A step that copies between places; the node is the program's own. */
@@ -92,7 +107,7 @@ static Status insert_copy(Compiler *c, const Node *cause, const Type *t, Place f
     s->in[0] = (Port) { from, *t };
     s->out[0] = (Port) { to, *t };
     choose_kernel(c, s);
-    return book_scratch(c, s) ? DYN_OK : fail_nomem(c->err, sizeof(PlanBuffer));
+    return book_memory(c, s);
 }
 
 static Status new_dense(Compiler *c, int v, Place *out)
@@ -174,7 +189,7 @@ static Status compile_node(Compiler *c, const Node *n)
     for (int k = 0; k < n->n_out; k++)
         s->out[k] = (Port) { p->place[n->out.id + k], p->types[n->out.id + k] };
     choose_kernel(c, s);
-    if (!book_scratch(c, s)) return fail_nomem(c->err, sizeof(PlanBuffer));
+    TRY(book_memory(c, s));
     /* The step comes after the copies that make its inputs dense. */
     saved = *s;
     p->n_step--;
@@ -242,14 +257,19 @@ static Status plan_memory(Compiler *c)
     for (size_t i = 0; i < p->n_buffer; i++)
         if (p->buffer[i].last < 0) p->buffer[i] = (PlanBuffer) { .bytes = 0, .first = 0, .last = 0 };
     TRY(plan_buffers(p->buffer, (int)p->n_buffer, n, p->a, &p->plan, c->err));
-    if (!(p->slab = p->spec.backend->def->alloc(p->spec.backend, MAX(p->plan.bytes, (size_t)1))))
+    if (!share_reserve(p->share, p->plan.bytes))
         return fail(c->err, DYN_NOMEM,
                     "out of memory: the activations want %zu MB (fullest at '%s'); a smaller batch or imgsz wants less",
                     p->plan.bytes >> 20, p->n_step ? p->step[p->plan.peak_step].node->name : "");
     for (size_t i = 0; i < p->n_constant; i++) {
         Constant *k = &p->constant[i];
-        if (!(k->data = p->spec.backend->def->alloc(p->spec.backend, k->bytes))) return fail_nomem(c->err, k->bytes);
-        if (k->given) p->spec.backend->def->upload(p->spec.backend, k->data, k->given, k->bytes);
+        const Type *t = &p->types[k->value];
+        char form[160], shape[128];
+        snprintf(form, sizeof form, "%s%s", dtype_name(t->dtype), shape_text(&t->shape, shape, sizeof shape));
+        TRY(share_take(p->share, k->value, form, type_bytes(t), &k->entry, c->err));
+        if (!k->given || k->entry->version) continue;
+        p->spec.backend->def->upload(p->spec.backend, k->entry->data, k->given, k->entry->bytes);
+        k->entry->version = UINT64_MAX; /* no parameter is in it */
     }
     return DYN_OK;
 }
@@ -274,6 +294,18 @@ static Status compile(Program *p, Error *err)
     return plan_memory(&c);
 }
 
+/* The share that was given, else one that the program alone holds. */
+static Status join_share(Program *p, Error *err)
+{
+    Share *own = NULL, *s = p->spec.share;
+    p->own_share = !s;
+    if (!s) TRY(share_new(&own, err));
+    Status st = share_hold(s ? s : own, p->spec.graph, p->spec.backend, err);
+    if (st == DYN_OK) p->share = s ? s : own;
+    share_free(&own);
+    return st;
+}
+
 Status program_compile(const ProgramSpec *spec, Program **out, Error *err)
 {
     Arena *a = arena_new();
@@ -284,7 +316,8 @@ Status program_compile(const ProgramSpec *spec, Program **out, Error *err)
     }
     p->a = a;
     p->spec = *spec;
-    Status s = compile(p, err);
+    Status s = join_share(p, err);
+    if (s == DYN_OK) s = compile(p, err);
     if (s != DYN_OK) {
         program_free(&p);
         return s;
@@ -298,13 +331,15 @@ void program_free(Program **pp)
     Program *p = *pp;
     if (!p) return;
     Backend *b = p->spec.backend;
-    for (size_t i = 0; i < p->n_step; i++)
+    for (size_t i = 0; i < p->n_step; i++) {
         if (p->step[i].kernel.free) p->step[i].kernel.free(&p->step[i].kernel);
+        share_give_back(p->share, p->step[i].packed);
+    }
     for (size_t i = 0; i < p->n_constant; i++)
-        b->def->release(b, p->constant[i].data);
+        share_give_back(p->share, p->constant[i].entry);
     for (size_t i = 0; i < p->n_input; i++)
         b->def->release(b, p->input[i].own);
-    b->def->release(b, p->slab);
+    share_free(&p->share);
     Arena *a = p->a;
     arena_free(&a);
     *pp = NULL;

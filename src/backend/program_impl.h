@@ -8,10 +8,45 @@
 #include "backend/backend.h"
 #include "backend/plan.h"
 
+/* ---- share.c: constants and packed weights by value and form, and the slab */
+
+typedef struct ShareEntry {
+    struct ShareEntry *next;
+    int value;  /* id: the constant itself, or output 0 of the node whose weights are packed */
+    char *form; /* the type of a constant; a kernel's form and the types that it packs; "": nobody else's */
+    size_t bytes;
+    void *data;       /* of the backend */
+    int users;        /* programs */
+    uint64_t version; /* of the parameters that it was made from; 0: not made yet */
+} ShareEntry;
+
+struct Share {
+    Backend *backend; /* of the first program */
+    const Graph *graph;
+    int holds; /* the creator's and one for each program */
+    uint64_t version;
+    ShareEntry *entry;
+    char *slab;
+    size_t slab_bytes;
+};
+
+/* One hold more. Fails when the share belongs to another graph or backend. */
+Status share_hold(Share *s, const Graph *g, Backend *b, Error *err);
+/* The entry of a value and form, made when there is none. */
+Status share_take(Share *s, int value, const char *form, size_t bytes, ShareEntry **out, Error *err);
+void share_give_back(Share *s, ShareEntry *e);
+/* Room for so many bytes of activations: the slab may move. False when there is no memory (the old one stays). */
+bool share_reserve(Share *s, size_t bytes);
+
+static inline bool share_fresh(const Share *s, const ShareEntry *e)
+{
+    return e->version >= s->version;
+}
+
 typedef enum Base {
     BASE_NONE,
     BASE_SLAB,  /* index: buffer */
-    BASE_CONST, /* index: constant; memory that lives as long as the program */
+    BASE_CONST, /* index: constant; memory of the share */
     BASE_PARAM, /* index: parameter */
     BASE_GRAD,  /* index: parameter */
     BASE_INPUT  /* index: program input */
@@ -35,6 +70,7 @@ typedef struct Step {
     bool inserted;     /* a copy that the graph does not have */
     bool constant;     /* runs in program_load only */
     Kernel kernel;
+    ShareEntry *packed; /* NULL when the kernel packs nothing */
     bool *in_const;
     Port *in, *out;
     Tensor *tin, *tout;
@@ -43,9 +79,9 @@ typedef struct Step {
 } Step;
 
 typedef struct Constant {
-    size_t bytes;
+    int value;         /* id */
     const void *given; /* NODE_CONST: row-major bytes to copy from; else computed by a step */
-    void *data;
+    ShareEntry *entry;
 } Constant;
 
 typedef struct ProgramInput {
@@ -67,9 +103,10 @@ struct Program {
     size_t n_constant, cap_constant;
     ProgramInput *input;
     size_t n_input, cap_input;
-    char *slab;
+    Share *share;
+    bool own_share;
     PlanResult plan;
-    bool linked;
+    const char *linked; /* the slab that the steps' tensors point into; NULL: they must be linked */
 };
 
 /* layout.c: fills place[] so that channel ranges share memory with the whole where that is possible; is_const by value

@@ -7,8 +7,8 @@ static void *base_address(const Program *p, Place q)
 {
     const Graph *g = p->spec.graph;
     switch (q.base) {
-    case BASE_SLAB: return p->slab + p->buffer[q.index].offset;
-    case BASE_CONST: return p->constant[q.index].data;
+    case BASE_SLAB: return p->share->slab + p->buffer[q.index].offset;
+    case BASE_CONST: return p->constant[q.index].entry->data;
     case BASE_PARAM: return p->spec.params->data + graph_param_spec(g, q.index)->offset;
     case BASE_GRAD: return p->spec.grads->data + graph_param_spec(g, q.index)->offset;
     case BASE_INPUT: return p->input[q.index].bound ? p->input[q.index].bound : p->input[q.index].own;
@@ -41,12 +41,21 @@ void program_link(Program *p)
         for (int k = 0; k < s->node->n_out; k++)
             s->tout[k] = port_tensor(p, &s->out[k]);
     }
-    p->linked = true;
+    p->linked = p->share->slab;
+}
+
+/* The slab moves when a larger program joins the share. */
+static void link_again(Program *p)
+{
+    if (p->linked != p->share->slab) program_link(p);
 }
 
 static KernelArgs step_args(const Program *p, const Step *s)
 {
-    return (KernelArgs) { s->tin, s->tout, s->scratch >= 0 ? p->slab + p->buffer[s->scratch].offset : NULL };
+    return (KernelArgs) { .in = s->tin,
+                          .out = s->tout,
+                          .scratch = s->scratch >= 0 ? p->share->slab + p->buffer[s->scratch].offset : NULL,
+                          .packed = s->packed ? s->packed->data : NULL };
 }
 
 static Status own_inputs(Program *p, Error *err)
@@ -61,17 +70,37 @@ static Status own_inputs(Program *p, Error *err)
     return DYN_OK;
 }
 
+/* A constant step whose results the share has already. */
+static bool is_known(const Program *p, const Step *s)
+{
+    for (int k = 0; k < s->node->n_out; k++)
+        if (!share_fresh(p->share, p->constant[s->out[k].place.index].entry)) return false;
+    return true;
+}
+
+static Status load_step(Program *p, Step *s, Error *err)
+{
+    KernelArgs args = step_args(p, s);
+    if (s->constant && is_known(p, s)) return DYN_OK;
+    if (s->packed && !share_fresh(p->share, s->packed)) {
+        TRY(s->kernel.pack(&s->kernel, &args, err));
+        s->packed->version = p->share->version;
+    }
+    if (!s->constant) return DYN_OK;
+    TRY(s->kernel.run(&s->kernel, &args, err));
+    for (int k = 0; k < s->node->n_out; k++)
+        p->constant[s->out[k].place.index].entry->version = p->share->version;
+    return DYN_OK;
+}
+
 Status program_load(Program *p, Error *err)
 {
     TRY(own_inputs(p, err));
     program_link(p);
-    for (size_t i = 0; i < p->n_step; i++) {
-        Step *s = &p->step[i];
-        KernelArgs args = step_args(p, s);
-        Status st = s->kernel.load ? s->kernel.load(&s->kernel, &args, err) : DYN_OK;
-        if (st == DYN_OK && s->constant) st = s->kernel.run(&s->kernel, &args, err);
-        if (st != DYN_OK) return fail_in(err, "%s '%s'", s->node->op->name, s->node->name);
-    }
+    if (p->own_share) share_renew(p->share);
+    for (size_t i = 0; i < p->n_step; i++)
+        if (load_step(p, &p->step[i], err) != DYN_OK)
+            return fail_in(err, "%s '%s'", p->step[i].node->op->name, p->step[i].node->name);
     return p->spec.backend->def->sync(p->spec.backend, err);
 }
 
@@ -84,7 +113,7 @@ static Status run_step(Program *p, Step *s, Error *err)
 
 Status program_run(Program *p, Error *err)
 {
-    if (!p->linked) program_link(p);
+    link_again(p);
     for (size_t i = 0; i < p->n_step; i++)
         if (!p->step[i].constant) TRY(run_step(p, &p->step[i], err));
     return p->spec.backend->def->sync(p->spec.backend, err);
@@ -92,7 +121,7 @@ Status program_run(Program *p, Error *err)
 
 Status program_run_timed(Program *p, Error *err)
 {
-    if (!p->linked) program_link(p);
+    link_again(p);
     for (size_t i = 0; i < p->n_step; i++) {
         Step *s = &p->step[i];
         if (s->constant) continue;
@@ -107,7 +136,7 @@ Status program_run_timed(Program *p, Error *err)
 void program_set_params(Program *p, const Slab *params)
 {
     p->spec.params = params;
-    p->linked = false;
+    p->linked = NULL;
 }
 
 static ProgramInput *find_input(const Program *p, const char *name)
@@ -128,7 +157,7 @@ void program_bind_input(Program *p, const char *name, void *data)
     ProgramInput *in = find_input(p, name);
     if (!in || in->bound == data) return;
     in->bound = data;
-    p->linked = false;
+    p->linked = NULL;
 }
 
 Tensor program_output(const Program *p, const char *name)
@@ -144,7 +173,9 @@ ProgramStats program_stats(const Program *p)
                        .n_steps = (int)p->n_step,
                        .peak_step = p->plan.peak_step };
     for (size_t i = 0; i < p->n_constant; i++)
-        s.const_bytes += p->constant[i].bytes;
+        s.const_bytes += p->constant[i].entry->bytes;
+    for (size_t i = 0; i < p->n_step; i++)
+        s.const_bytes += p->step[i].packed ? p->step[i].packed->bytes : 0;
     s.peak_node = p->n_step ? p->step[p->plan.peak_step].node->name : "";
     return s;
 }

@@ -15,6 +15,7 @@ typedef struct Cached {
 struct Detector {
     DetectorSpec spec;
     Graph *graph;
+    Share *share; /* constants, packed weights and activations of all programs */
     Cached cache[MAX_PROGRAMS];
     int n_cached;
     uint64_t clock, generation;
@@ -28,8 +29,9 @@ Status detector_new(const DetectorSpec *spec, Detector **out, Error *err)
     if (!d) return fail_nomem(err, sizeof *d);
     *d = (Detector) { .spec = *spec, .generation = 1 };
     Status s = passes_inference(spec->graph, &d->graph, err);
+    if (s == DYN_OK) s = share_new(&d->share, err);
     if (s != DYN_OK) {
-        mem_free(d);
+        detector_free(&d);
         return s;
     }
     *out = d;
@@ -42,6 +44,7 @@ void detector_free(Detector **dd)
     if (!d) return;
     for (int i = 0; i < d->n_cached; i++)
         program_free(&d->cache[i].program);
+    share_free(&d->share);
     graph_free(&d->graph);
     mem_free(d->joined);
     mem_free(d);
@@ -52,6 +55,7 @@ void detector_set_params(Detector *d, const Slab *params)
 {
     d->spec.params = params;
     d->generation++;
+    share_renew(d->share);
     for (int i = 0; i < d->n_cached; i++)
         program_set_params(d->cache[i].program, params);
 }
@@ -78,7 +82,8 @@ static Status prepare(Detector *d, int64_t n, int64_t h, int64_t w, int64_t targ
                              .bind = { n, h, w, targets, d->spec.act },
                              .backend = d->spec.backend,
                              .params = d->spec.params,
-                             .fold = d->spec.fold };
+                             .fold = d->spec.fold,
+                             .share = d->share };
         Status s = program_compile(&spec, &c->program, err);
         if (s != DYN_OK) { /* the slot goes: the last one moves into it */
             *c = d->cache[--d->n_cached];

@@ -11,6 +11,8 @@ Status programs_open(TrainPrograms *p, const Model *m, LossGain gain, DType act,
     TRY(train_loss_graph(m, gain, false, &forward, err));
     Status s = passes_training(forward, "loss", &p->graph, err);
     graph_free(&forward);
+    if (s == DYN_OK) s = share_new(&p->share, err);
+    if (s != DYN_OK) programs_close(p);
     return s;
 }
 
@@ -18,36 +20,8 @@ void programs_close(TrainPrograms *p)
 {
     for (int i = 0; i < MAX_PROGRAMS; i++)
         program_free(&p->cached[i].program);
+    share_free(&p->share);
     graph_free(&p->graph);
-}
-
-/* Activations of programs that are kept for later. A full and a partial batch of a small model fit; larger ones are
- * compiled anew each epoch, which costs less than their memory. */
-static const double kept_bytes = 4.0 * (1 << 30);
-
-static double pixels(int64_t n, int64_t height, int64_t width)
-{
-    return (double)n * (double)height * (double)width;
-}
-
-/* Drops the programs that were idle longest until the one that is to come, whose size its neighbours tell, has room. */
-static void make_room(TrainPrograms *p, const TrainBatch *b)
-{
-    for (;;) {
-        TrainProgram *oldest = NULL;
-        double used = 0, coming = 0;
-        for (int i = 0; i < MAX_PROGRAMS; i++) {
-            TrainProgram *c = &p->cached[i];
-            if (!c->program) continue;
-            double bytes = (double)program_stats(c->program).slab_bytes;
-            used += bytes;
-            coming = bytes * pixels(b->n, b->height, b->width) / pixels(c->bind.batch, c->bind.height, c->bind.width);
-            if (!oldest || c->used < oldest->used) oldest = c;
-        }
-        if (!oldest || used + coming <= kept_bytes) return;
-        program_free(&oldest->program);
-        oldest->used = 0;
-    }
 }
 
 /* The program for this size with room for n targets; a smaller one of the same size, an empty place, or the one that
@@ -82,13 +56,15 @@ Status programs_for(TrainPrograms *p, const TrainBatch *b, Program **out, Error 
     TrainProgram *c = place_for(p, b, &fits);
     if (!fits) {
         program_free(&c->program);
-        make_room(p, b);
         c->bind = (Binding) {
             .batch = b->n, .height = b->height, .width = b->width, .targets = target_room(b), .act = p->act
         };
-        ProgramSpec spec = {
-            .graph = p->graph, .bind = c->bind, .backend = p->backend, .params = p->params, .grads = p->grads
-        };
+        ProgramSpec spec = { .graph = p->graph,
+                             .bind = c->bind,
+                             .backend = p->backend,
+                             .params = p->params,
+                             .grads = p->grads,
+                             .share = p->share };
         TRY(program_compile(&spec, &c->program, err));
         TRY(program_load(c->program, err));
     }

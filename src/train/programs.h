@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * programs - compiled training steps by batch size and shape. Few are kept: each owns the memory of its activations. */
+ * programs - compiled training steps by batch size and shape. They work in one memory, as large as the largest wants,
+ * so that multi-scale training keeps one for each size. */
 #ifndef TRAIN_PROGRAMS_H
 #define TRAIN_PROGRAMS_H
 
 #include "train/train.h"
 
-enum { MAX_PROGRAMS = 4 };
+enum { MAX_PROGRAMS = 24 };
 
 typedef struct TrainProgram {
     Program *program;
@@ -18,6 +19,7 @@ typedef struct TrainPrograms {
     Graph *graph; /* forward, loss and backward */
     Backend *backend;
     const Slab *params, *grads;
+    Share *share;
     DType act;
     TrainProgram cached[MAX_PROGRAMS];
     int64_t clock;

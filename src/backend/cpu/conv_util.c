@@ -4,15 +4,6 @@
 #include "backend/cpu/conv_util.h"
 #include "ops/ops.h"
 
-static void free_state(Kernel *k)
-{
-    ConvState *s = k->state;
-    if (!s) return;
-    mem_free(s->packed);
-    mem_free(s);
-    k->state = NULL;
-}
-
 /* ---- weights ------------------------------------------------------------------------------------------------- */
 
 static int64_t packed_taps(const ConvState *s)
@@ -113,10 +104,10 @@ static void pack(const ConvState *s, const float *w, char *to)
     memset(to + s->w_bytes, 0, (size_t)s->job.C * 4);
 }
 
-static Status load(Kernel *k, const KernelArgs *a, Error *err)
+static Status pack_once(Kernel *k, const KernelArgs *a, Error *err)
 {
     const ConvState *s = k->state;
-    pack(s, a->in[s->w].data, s->packed);
+    pack(s, a->in[s->w].data, a->packed);
     return DYN_OK;
 }
 
@@ -142,8 +133,8 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
     const ConvState *s = k->state;
     const Tensor *x = &a->in[s->x], *y = &a->out[0];
     ConvJob j = s->job;
-    char *scratch = a->scratch, *packed = s->packed ? s->packed : scratch + (size_t)s->threads * s->thread_bytes;
-    if (!s->packed) pack(s, a->in[s->w].data, packed);
+    char *scratch = a->scratch, *packed = s->constant ? a->packed : scratch + (size_t)s->threads * s->thread_bytes;
+    if (!s->constant) pack(s, a->in[s->w].data, packed);
     j.x = x->data, j.w = packed, j.zeros = packed + s->w_bytes, j.y = y->data;
     j.x_pixel = rows_of(x).b.ld, j.y_pixel = rows_of(y).b.ld;
     if (s->bias >= 0) j.bias = a->in[s->bias].data;
@@ -200,13 +191,13 @@ bool conv_accept(const Cpu *cpu, const KernelPlan *p, ConvState *s, Kernel *k, c
     s->w_bytes = conv_packed_bytes(s);
     size_t bytes = (size_t)(s->w_bytes + s->job.C * 4);
     if (s->winograd) s->thread_bytes = (s->isa->winograd_bytes(s->job.C) + 63) & ~(size_t)63;
-    s->packed = p->in_const[s->w] ? mem_alloc(bytes) : NULL;
-    if (p->in_const[s->w] && !s->packed) return decline(why, n, "out of memory");
-    if (!accept(k, cpu, s, sizeof *s, run, why, n)) return mem_free(s->packed), false;
-    k->scratch_bytes = (size_t)s->threads * s->thread_bytes + (s->packed ? 0 : bytes);
+    s->constant = p->in_const[s->w];
+    if (!accept(k, cpu, s, sizeof *s, run, why, n)) return false;
+    k->scratch_bytes = (size_t)s->threads * s->thread_bytes + (s->constant ? 0 : bytes);
     k->strided_in = 1 | (s->res >= 0 ? 1 << 3 : 0);
     k->strided_out = 1;
-    k->load = s->packed ? load : NULL;
-    k->free = free_state;
+    if (s->constant)
+        kernel_packs(k, bytes, pack_once, "conv %s%s lanes=%d vectors=%d pairs=%d", s->winograd ? "winograd" : "direct",
+                     s->mirrored ? " mirrored" : "", s->form.lanes, s->form.vectors, s->form.pairs);
     return true;
 }

@@ -16,7 +16,7 @@ struct ConvState {
     int64_t N, w_bytes;
     bool winograd, mirrored; /* mirrored: w is [C,O,kh,kw] seen from the job, and turned by half a circle */
     int x, w, bias, res;     /* inputs, -1 when absent */
-    char *packed;            /* constant weights; else they go to scratch at each run */
+    bool constant;           /* weights are packed once; else they go to scratch at each run */
     size_t thread_bytes;     /* scratch of a thread */
 };
 

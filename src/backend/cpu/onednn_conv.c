@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Convolutions by oneDNN, forward and both gradients, images channels-last and dense. Constant weights are packed in
- * load(); others (training: f32 parameters) are reordered at each run, which costs a few per cent of the convolution.
+ * Convolutions by oneDNN, forward and both gradients, images channels-last and dense. Constant weights are packed once;
+ * others (training: f32 parameters) are reordered at each run, which costs a few per cent of the convolution.
  * The weight gradient is summed in f32 in oneDNN's layout and reordered to [O,I,kh,kw]. */
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/onednn_util.h"
@@ -10,7 +10,7 @@
 typedef struct State {
     DnnOp *op;
     DnnPass pass;
-    void *packed;         /* constant weights in oneDNN's layout; NULL when packed at each run */
+    bool packs;           /* constant weights are kept in oneDNN's layout; others are packed at each run */
     int x, w, b, res, dy; /* inputs, -1 when absent */
     size_t packed_at;     /* in scratch: weights on their way */
 } State;
@@ -20,15 +20,14 @@ static void free_state(Kernel *k)
     State *s = k->state;
     if (!s) return;
     dnn_op_free(&s->op);
-    mem_free(s->packed);
     mem_free(s);
     k->state = NULL;
 }
 
-static Status load(Kernel *k, const KernelArgs *a, Error *err)
+static Status pack(Kernel *k, const KernelArgs *a, Error *err)
 {
     State *s = k->state;
-    return dnn_pack(s->op, a->in[s->w].data, s->packed, err);
+    return dnn_pack(s->op, a->in[s->w].data, a->packed, err);
 }
 
 static Status run(Kernel *k, const KernelArgs *a, Error *err)
@@ -46,8 +45,8 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
         TRY(dnn_run(s->op, &d, err));
         return packed ? dnn_unpack(s->op, moving, a->out[0].data, err) : DYN_OK;
     }
-    d.w = s->packed ? s->packed : packed ? moving : a->in[s->w].data;
-    if (packed && !s->packed) TRY(dnn_pack(s->op, a->in[s->w].data, moving, err));
+    d.w = s->packs ? a->packed : packed ? moving : a->in[s->w].data;
+    if (packed && !s->packs) TRY(dnn_pack(s->op, a->in[s->w].data, moving, err));
     return dnn_run(s->op, &d, err);
 }
 
@@ -90,19 +89,19 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     s.op = dnn_conv(cpu->dnn, &c, p->threads, why, n);
     if (!s.op) return false;
     size_t packed = dnn_packed_bytes(s.op);
-    bool keep = s.w >= 0 && p->in_const[s.w] && packed;
+    s.packs = s.w >= 0 && p->in_const[s.w] && packed;
     s.packed_at = (dnn_scratch_bytes(s.op) + 63) & ~(size_t)63;
-    k->scratch_bytes = s.packed_at + (keep ? 0 : packed);
-    k->state = mem_alloc(sizeof s);
-    if (keep) s.packed = mem_alloc(packed);
-    if (k->state) memcpy(k->state, &s, sizeof s);
-    if (!k->state || (keep && !s.packed)) {
-        if (!k->state) dnn_op_free(&s.op), mem_free(s.packed);
-        free_state(k);
+    k->scratch_bytes = s.packed_at + (s.packs ? 0 : packed);
+    if (!(k->state = mem_alloc(sizeof s))) {
+        dnn_op_free(&s.op);
         return decline(why, n, "out of memory");
     }
+    memcpy(k->state, &s, sizeof s);
     k->impl = dnn_impl(s.op);
-    k->load = keep ? load : NULL;
+    if (s.packs) {
+        char form[PACKED_FORM];
+        kernel_packs(k, packed, pack, "%s", dnn_packed_form(s.op, form, sizeof form));
+    }
     k->run = run;
     k->free = free_state;
     return true;

@@ -363,6 +363,24 @@ size_t dnn_packed_bytes(const DnnOp *op)
     return op->packed_bytes;
 }
 
+char *dnn_packed_form(const DnnOp *op, char *buf, size_t n)
+{
+    const dnnl_memory_desc_t *m = &op->w_packed;
+    const dnnl_blocking_desc_t *b = &m->format_desc.blocking;
+    size_t at = 0;
+    *buf = 0;
+    if (m->format_kind != dnnl_blocked || m->extra.flags || m->offset0) return buf;
+#define ADD(...) (at += at < n ? (size_t)snprintf(buf + at, n - at, __VA_ARGS__) : 0)
+    ADD("onednn t%d", (int)m->data_type);
+    for (int i = 0; i < m->ndims; i++)
+        ADD(" %lld/%lld", (long long)m->padded_dims[i], (long long)b->strides[i]);
+    for (int i = 0; i < b->inner_nblks; i++)
+        ADD(" %lld@%lld", (long long)b->inner_blks[i], (long long)b->inner_idxs[i]);
+#undef ADD
+    if (at >= n) *buf = 0;
+    return buf;
+}
+
 static Status execute(const DnnOp *op, dnnl_primitive_t prim, int n, const dnnl_exec_arg_t *arg, Error *err)
 {
     int old = threads_set(op->threads);

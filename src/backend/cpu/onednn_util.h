@@ -45,6 +45,8 @@ void dnn_op_free(DnnOp **op);
 const char *dnn_impl(const DnnOp *op);     /* "onednn brgconv:avx512_core"; lives as long as op */
 size_t dnn_scratch_bytes(const DnnOp *op); /* the primitive's own */
 size_t dnn_packed_bytes(const DnnOp *op);  /* weights in the primitive's layout; 0 when the plain ones serve */
+/* That layout as text, equal for equal ones; "" when it has none that can be told. Returns buf. */
+char *dnn_packed_form(const DnnOp *op, char *buf, size_t n);
 
 typedef struct DnnArgs {
     const void *x, *dy, *res;
