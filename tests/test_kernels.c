@@ -38,6 +38,8 @@ static const char *const more[] = {
     "!conv2d x[1,12,4,3] w[66,12,3,3] pad=2 pad_w=1",
     "!conv2d x[1,16,25,23] w[16,16,3,3] pad=1",
     "!fold_conv w[19,5,3,3] gamma[19] beta[19] mean[19] var[19]:pos",
+    "!fold_conv w[4,19,5,3,3] gamma[19] beta[19] mean[19] var[19]:pos b[19] dim=1",
+    "!fold_conv w[4,19] gamma[19] beta[19] mean[19] var[19]:pos dim=1",
     "!fold_conv w[40,70,3,3] gamma[40] beta[40] mean[40] var[40]:pos b[40]",
     "!batchnorm x[2,16,35,33] gamma[16] beta[16] mean[16] var[16]:pos train=1 act=silu",
     "!batchnorm x[2,80,11,10] gamma[80] beta[80] mean[80] var[80]:pos train=1 act=silu",

@@ -13,19 +13,72 @@
 
 static Error err;
 
+static Value bn_silu(Graph *g, Value x)
+{
+    Shape c = SHAPE(value_dim(g, x, 1));
+    Value gamma = graph_param(g, "bn.weight", PARAM_NORM, c, (Init) { INIT_UNIFORM, 1 });
+    Value beta = graph_param(g, "bn.bias", PARAM_BIAS, c, (Init) { INIT_UNIFORM, 1 });
+    Value mean = graph_param(g, "bn.running_mean", PARAM_STATE, c, (Init) { INIT_UNIFORM, 0.3 });
+    Value var = graph_param(g, "bn.running_var", PARAM_STATE, c, (Init) { INIT_CONST, 1.7 });
+    return EMIT(g, silu, INS(EMIT(g, batchnorm, INS(x, gamma, beta, mean, var), NO_ATTRS)), NO_ATTRS);
+}
+
 static Value conv_bn_silu(Graph *g, const char *name, Value x, int64_t out, int64_t k)
 {
     const char *old = graph_push(g, "%s", name);
     int64_t in = value_dim(g, x, 1);
     Value w = graph_param(g, "conv.weight", PARAM_WEIGHT, SHAPE(out, in, k, k), (Init) { INIT_UNIFORM, 0.5 });
-    Value y = EMIT(g, conv2d, INS(x, w), ATTRS(A_INT("pad", k / 2)));
-    Value gamma = graph_param(g, "bn.weight", PARAM_NORM, SHAPE(out), (Init) { INIT_UNIFORM, 1 });
-    Value beta = graph_param(g, "bn.bias", PARAM_BIAS, SHAPE(out), (Init) { INIT_UNIFORM, 1 });
-    Value mean = graph_param(g, "bn.running_mean", PARAM_STATE, SHAPE(out), (Init) { INIT_UNIFORM, 0.3 });
-    Value var = graph_param(g, "bn.running_var", PARAM_STATE, SHAPE(out), (Init) { INIT_CONST, 1.7 });
-    y = EMIT(g, silu, INS(EMIT(g, batchnorm, INS(y, gamma, beta, mean, var), NO_ATTRS)), NO_ATTRS);
+    Value y = bn_silu(g, EMIT(g, conv2d, INS(x, w), ATTRS(A_INT("pad", k / 2))));
     graph_pop(g, old);
     return y;
+}
+
+/* Kinds of dynamic convolution: how the share of each kernel comes about, and what is scaled. */
+enum { SOFTMAX_BIAS, SIGMOID, SIGMOID_BIAS, SCALED, N_DYNAMIC };
+
+static Value head(Graph *g, const char *name, Value x, int64_t out)
+{
+    Value w = graph_param(g, name, PARAM_WEIGHT, SHAPE(out, value_dim(g, x, 1), 1, 1), (Init) { INIT_UNIFORM, 1 });
+    return EMIT(g, conv2d, INS(x, w), NO_ATTRS);
+}
+
+static Value dynamic_bn_silu(Graph *g, const char *name, Value x, int64_t out, int kind)
+{
+    enum { K = 3 };
+    const char *old = graph_push(g, "%s", name);
+    int64_t c = value_dim(g, x, 1);
+    Value in[7] = { x }, p = EMIT(g, gap, INS(x), ATTRS(A_TEXT("out", "f32")));
+    Value z = head(g, "mix", p, K);
+    in[1] = graph_param(g, "weight", PARAM_WEIGHT, SHAPE(K, out, c, 3, 3), (Init) { INIT_UNIFORM, 0.5 });
+    in[2] = kind == SIGMOID || kind == SIGMOID_BIAS ? EMIT(g, sigmoid, INS(z), NO_ATTRS)
+                                                    : EMIT(g, softmax, INS(z), ATTRS(A_INT("dim", 1)));
+    if (kind == SOFTMAX_BIAS || kind == SIGMOID_BIAS)
+        in[3] = graph_param(g, "bias", PARAM_BIAS, SHAPE(K, out), (Init) { INIT_UNIFORM, 1 });
+    if (kind == SCALED) {
+        in[4] = EMIT(g, sigmoid, INS(head(g, "channel", p, c)), NO_ATTRS);
+        in[5] = EMIT(g, sigmoid, INS(head(g, "filter", p, out)), NO_ATTRS);
+        in[6] = EMIT(g, sigmoid, INS(head(g, "spatial", p, 9)), NO_ATTRS);
+    }
+    Value y = bn_silu(g, EMIT(g, dynconv2d, in, 7, ATTRS(A_INT("pad", 1))));
+    graph_pop(g, old);
+    return y;
+}
+
+/* Each kind after the other, the last in a bottleneck's residual branch. */
+static Graph *dynamic_like(void)
+{
+    Graph *g;
+    assert_ok(graph_new(&g, &err));
+    Value y = graph_input(g, "x", (Type) { .dtype = F32, .shape = SHAPE(DIM_BATCH, 3, DIM_HEIGHT, DIM_WIDTH) });
+    for (int kind = 0; kind < N_DYNAMIC; kind++) {
+        char name[8];
+        snprintf(name, sizeof name, "d%d", kind);
+        Value z = dynamic_bn_silu(g, name, y, 5, kind);
+        y = kind == N_DYNAMIC - 1 ? EMIT(g, add, INS(y, z), NO_ATTRS) : z;
+    }
+    graph_output(g, "y", y);
+    assert_ok(graph_status(g, &err));
+    return g;
 }
 
 /* A C2f with one bottleneck, a pooled branch and an outer concat: splits, nested concats and a residual. */
@@ -74,9 +127,10 @@ static double *run(const Graph *g, const char *device, bool fold, const Slab *w,
     return out;
 }
 
-static void fused_graph_computes_the_same(void **state)
+/* Inference passes leave no batchnorm, activation or residual of g on its own, and the same result. */
+static void check_fused(Graph *g)
 {
-    Graph *g = c2f_like(), *fused;
+    Graph *fused;
     Slab w;
     int64_t n, m;
     Arena *a = arena_new();
@@ -100,6 +154,17 @@ static void fused_graph_computes_the_same(void **state)
     slab_free(&w);
     graph_free(&fused);
     graph_free(&g);
+}
+
+static void fused_graph_computes_the_same(void **state)
+{
+    check_fused(c2f_like());
+}
+
+/* The shift of a folded batchnorm stands beside the mixed biases: kernels of sigmoid routing do not sum to 1. */
+static void fused_dynamic_convolutions_compute_the_same(void **state)
+{
+    check_fused(dynamic_like());
 }
 
 static void channel_ranges_cost_no_copies(void **state)
@@ -374,13 +439,10 @@ static void plans_never_overlap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fused_graph_computes_the_same),
-        cmocka_unit_test(channel_ranges_cost_no_copies),
-        cmocka_unit_test(gradients_equal_differences),
-        cmocka_unit_test(plans_never_overlap),
-        cmocka_unit_test(shared_programs_equal_separate_ones),
-        cmocka_unit_test(a_second_size_packs_nothing),
-        cmocka_unit_test(a_share_is_for_one_graph),
+        cmocka_unit_test(fused_graph_computes_the_same), cmocka_unit_test(fused_dynamic_convolutions_compute_the_same),
+        cmocka_unit_test(channel_ranges_cost_no_copies), cmocka_unit_test(gradients_equal_differences),
+        cmocka_unit_test(plans_never_overlap),           cmocka_unit_test(shared_programs_equal_separate_ones),
+        cmocka_unit_test(a_second_size_packs_nothing),   cmocka_unit_test(a_share_is_for_one_graph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/conv_util.h"
 
+const ConvPorts *conv_ports(const OpDef *op)
+{
+    static const ConvPorts plain = { 1, 2, 3, -1, 0 }, dynamic = { 1, 7, 8, 3, 1 };
+    return op == &op_conv2d ? &plain : op == &op_dynconv2d ? &dynamic : NULL;
+}
+
 static int64_t span(int64_t k, int64_t dilation)
 {
     return dilation * (k - 1) + 1;

@@ -46,6 +46,14 @@ double conv_dw_at(const ConvGeometry *q, const Tensor *dy, const Tensor *x, int6
 /* Sum of dy[n,o,:,:]. */
 double conv_db_at(const Tensor *dy, int64_t n, int64_t o);
 
+/* Where a convolution has what passes move into it: inputs (-1: it has none such), and the dimension of w that its
+ * outputs are counted along. NULL: op is no convolution. */
+typedef struct ConvPorts {
+    int w, b, res, bias_bank, out_dim;
+} ConvPorts;
+enum { MAX_CONV_IN = 9 };
+const ConvPorts *conv_ports(const OpDef *op);
+
 /* Gradient of a bias: dy [N,O,H,W] -> db [O], f32, the sum over batch and space. */
 extern const OpDef op_bias_grad;
 

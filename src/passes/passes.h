@@ -14,12 +14,13 @@ Status pass_dce(const Graph *in, Graph **out, Error *err);
  * parameter i keeps a norm whose weight is frozen on its running statistics. */
 Status pass_train_mode(const Graph *in, Graph **out, Error *err);
 
-/* Inference: batchnorm after conv2d goes into the convolution's weight and bias (as nodes over parameters, which a
- * program computes once when it is loaded): w' = w * g, b' = beta + (b - mean) * g, g = gamma / sqrt(var + eps). */
+/* Inference: batchnorm after conv2d or dynconv2d goes into the convolution's weight and bias (as nodes over parameters,
+ * which a program computes once when it is loaded): w' = w * g, b' = beta + (b - mean) * g,
+ * g = gamma / sqrt(var + eps). */
 Status pass_fold_batchnorm(const Graph *in, Graph **out, Error *err);
 
-/* Fuses an activation into the batchnorm or conv2d before it and, at inference, a residual add into conv2d's epilogue,
- * where the intermediate has no other use. */
+/* Fuses an activation into the batchnorm or convolution before it and, at inference, a residual add into a
+ * convolution's epilogue, where the intermediate has no other use. */
 Status pass_fuse(const Graph *in, Graph **out, Error *err);
 
 /* Appends the backward pass of output `loss` (one element): a gradient output "grad:NAME" for every trainable parameter

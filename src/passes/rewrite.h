@@ -23,6 +23,9 @@ static inline Value rewrite_in(const Rewrite *r, const Node *n, int i)
 }
 /* Emits with old node n's name and origin. */
 Value rewrite_emit(Rewrite *r, const Node *n, const OpDef *op, const Value *in, int n_in, const Attr *attr, int n_attr);
+/* The attributes of n with another act (NULL: its own) into attr; how many. */
+enum { MAX_ATTRS = 32 };
+int rewrite_attrs(const Node *n, const char *act, Attr attr[MAX_ATTRS]);
 /* Carries the outputs over and hands out the new graph, or frees it on failure. */
 Status rewrite_end(Rewrite *r, Graph **out, Error *err);
 

@@ -46,6 +46,16 @@ Value rewrite_emit(Rewrite *r, const Node *n, const OpDef *op, const Value *in, 
     return v;
 }
 
+int rewrite_attrs(const Node *n, const char *act, Attr attr[MAX_ATTRS])
+{
+    int n_attr = MIN(n->n_attr, MAX_ATTRS);
+    for (int i = 0; i < n_attr; i++) {
+        attr[i] = n->attr[i];
+        if (act && str_eq(attr[i].name, "act")) attr[i].s = act;
+    }
+    return n_attr;
+}
+
 Status rewrite_end(Rewrite *r, Graph **out, Error *err)
 {
     for (int i = 0; i < graph_n_outputs(r->src); i++)

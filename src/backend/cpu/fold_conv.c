@@ -10,6 +10,7 @@
 typedef struct State {
     double eps;
     int threads;
+    int64_t kernels, O, row; /* so many weights for each output of each kernel */
     bool bias;
 } State;
 
@@ -19,12 +20,12 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
     const float *w = a->in[0].data, *gamma = a->in[1].data, *beta = a->in[2].data, *mean = a->in[3].data;
     const float *var = a->in[4].data, *b = s->bias ? a->in[5].data : NULL;
     float *to = a->out[0].data, *to_b = a->out[1].data;
-    int64_t O = a->in[0].dim[0], row = tensor_count(&a->in[0]) / O;
 #pragma omp parallel for num_threads(s->threads) schedule(static)
-    for (int64_t o = 0; o < O; o++) {
+    for (int64_t o = 0; o < s->O; o++) {
         double g = (double)gamma[o] / sqrt((double)var[o] + s->eps);
-        for (int64_t i = 0; i < row; i++)
-            to[o * row + i] = (float)((double)w[o * row + i] * g);
+        for (int64_t kernel = 0; kernel < s->kernels; kernel++)
+            for (int64_t i = (kernel * s->O + o) * s->row; i < (kernel * s->O + o + 1) * s->row; i++)
+                to[i] = (float)((double)w[i] * g);
         to_b[o] = (float)((double)beta[o] + ((b ? (double)b[o] : 0) - (double)mean[o]) * g);
     }
     return DYN_OK;
@@ -37,7 +38,13 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
         if (has_in(p, i) && p->in[i].dtype != F32) return decline(why, n, "parameters other than f32");
     if (w->shape.rank == 4 && !w->rowmajor) return decline(why, n, "channels-last weights");
     if (!shape_count(&w->shape)) return decline(why, n, "empty");
-    State s = { attr_float(p->node, "eps"), threads_for(p->threads, shape_count(&w->shape)), has_in(p, 5) };
+    State s = { .eps = attr_float(p->node, "eps"), .kernels = 1, .bias = has_in(p, 5) };
+    int64_t dim = attr_int(p->node, "dim");
+    for (int64_t d = 0; d < dim; d++)
+        s.kernels *= w->shape.dim[d];
+    s.O = w->shape.dim[dim];
+    s.row = shape_count(&w->shape) / s.kernels / s.O;
+    s.threads = threads_for(p->threads, shape_count(&w->shape));
     return accept(k, cpu, &s, sizeof s, run, why, n);
 }
 
