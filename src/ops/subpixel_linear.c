@@ -171,6 +171,6 @@ const OpDef op_subpixel_linear = { .name = "subpixel_linear",
                                    .ref = ref,
                                    .cost = cost,
                                    .also = &op_subpixel_linear_dx,
-                                   .cases = "x[2,8,3,4] w[4,2,1,1] b[4]\n"
-                                            "x[1,18,2,3] w[3,2,1,1] scale=3 out=f32\n"
-                                            "x[1,5,2,2] w[4,5,1,1] b[4] scale=1\n" };
+                                   .cases = "x[2,8,3,4] w[4,2,1,1]:wide b[4]:wide\n"
+                                            "x[1,18,2,3] w[3,2,1,1]:wide scale=3 out=f32\n"
+                                            "x[1,5,2,2] w[4,5,1,1]:wide b[4]:wide scale=1\n" };

@@ -58,7 +58,8 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
 static bool fits(const Type *t, const Type *y)
 {
     const int64_t *a = t->shape.dim, *b = y->shape.dim;
-    return is_image(t) && (a[0] == b[0] || a[0] == 1) && (a[1] == b[1] || a[1] == 1) &&
+    bool pixel = t->shape.rank == 4 && a[2] * a[3] == 1; /* a parameter [1,C,1,1] lies as an image of one pixel does */
+    return (is_image(t) || pixel) && (a[0] == b[0] || a[0] == 1) && (a[1] == b[1] || a[1] == 1) &&
            ((a[2] == b[2] && a[3] == b[3]) || a[2] * a[3] == 1);
 }
 

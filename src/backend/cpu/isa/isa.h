@@ -48,6 +48,8 @@ typedef struct Norm {
 } Norm;
 
 #include "backend/cpu/isa/conv.h"
+#include "backend/cpu/isa/sample.h"
+#include "backend/cpu/isa/subpixel.h"
 
 /* X(return type, name, parameters) */
 #define ISA_FUNCTIONS(X)                                                                                               \
@@ -91,7 +93,17 @@ typedef struct Norm {
     X(size_t, winograd_bytes, (int64_t C))                                                                             \
     X(void, winograd, (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, void *scratch))               \
     /* sum, like packed weights, += the transformed weights' gradient from tiles [lo, hi) of x and dy (in y) */        \
-    X(void, winograd_dw, (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, float *sum, void *scratch))
+    X(void, winograd_dw,                                                                                               \
+      (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, float *sum, void *scratch))                   \
+    /* upsampling at learned offsets: rows [lo, hi) of x, counted through images; gradient of one group of one image   \
+     */                                                                                                                \
+    X(void, sample, (const SampleJob *j, int64_t lo, int64_t hi))                                                      \
+    X(void, sample_grad, (const SampleJob *j, int64_t image, int64_t group))                                           \
+    /* 1x1 convolutions of sub-pixels */                                                                               \
+    X(void, subpixel, (const SubpixelJob *j, Block x, Block y, int64_t rows))                                          \
+    X(void, subpixel_dx, (const SubpixelJob *j, Block dy, Block dx, int64_t rows))                                     \
+    /* sum[O][C] += over rows, for inputs [lo, hi) of the C */                                                         \
+    X(void, subpixel_dw, (const SubpixelJob *j, Block dy, Block x, int64_t rows, int64_t lo, int64_t hi, double *sum))
 
 typedef struct Isa {
     const char *name;
