@@ -509,6 +509,7 @@ static void test_every_module(void **state)
         { "SPP", "[8]" },
         { "Concat", "[1]" },
         { "nn.Upsample", "[null, 2]" },
+        { "DySample", "[]" },
         { "nn.Conv2d", "[8, 8, 1]" },
         { "nn.BatchNorm2d", "[8]" },
         { "nn.MaxPool2d", "[2]" },

@@ -18,10 +18,11 @@ from torch import nn
 
 import golden_file as gf
 import golden_dynconv
+import golden_dysample
 import golden_plain
 
 MODULES = {}  # name -> (class, case lines)
-for part in (golden_plain, golden_dynconv):
+for part in (golden_plain, golden_dynconv, golden_dysample):
     MODULES.update(part.MODULES)
 
 

@@ -100,6 +100,8 @@ typedef enum ParamKind {
     PARAM_BIAS,     /* any bias: no decay, own warm-up */
     PARAM_STATE,    /* not trained: running statistics; written by training operators, blended by the EMA */
     PARAM_FIXED,    /* not trained, never changes (the DFL's 0..15); in files because the reference has it there */
+    PARAM_BUFFER,   /* not trained, never changes, counts as no parameter: what it is initialised to. In files because
+                       the reference has it there, not missed where it is absent */
     PARAM_SCHEDULE, /* not trained: one number that the trainer moves (a temperature); the EMA copies it */
     PARAM_COUNT /* int64 counter of the reference's BatchNorm, kept for file compatibility; no storage in the slab */
 } ParamKind;
@@ -116,7 +118,8 @@ typedef enum InitKind {
     INIT_CONST,   /* a */
     INIT_UNIFORM, /* (-a, a) */
     INIT_NORMAL,  /* mean 0, standard deviation a */
-    INIT_ARANGE   /* 0, 1, 2, ... */
+    INIT_ARANGE,  /* 0, 1, 2, ... */
+    INIT_SUBPIXEL /* centres of the a x a parts of a pixel, in pixels from its own: columns, then rows: [2][..][a][a] */
 } InitKind;
 typedef struct Init {
     InitKind kind;
@@ -130,7 +133,7 @@ typedef struct ParamSpec {
     Shape file_shape; /* in files; the same elements in the same order */
     Init init;
     int64_t offset;        /* of the first element in the f32 slab; -1 for PARAM_COUNT */
-    bool trainable;        /* false for STATE, FIXED, SCHEDULE, COUNT and frozen rows */
+    bool trainable;        /* false for STATE, FIXED, BUFFER, SCHEDULE, COUNT and frozen rows */
     Value value;           /* in the graph it was declared in; void for PARAM_COUNT */
     ScheduleSpec schedule; /* PARAM_SCHEDULE */
 } ParamSpec;
@@ -138,7 +141,7 @@ typedef struct ParamSpec {
 /* Counts as one of a model's parameters: weights, biases and what is fixed, but no state. */
 static inline bool param_counts(const ParamSpec *p)
 {
-    return p->kind != PARAM_STATE && p->kind != PARAM_SCHEDULE && p->kind != PARAM_COUNT;
+    return p->kind == PARAM_WEIGHT || p->kind == PARAM_NORM || p->kind == PARAM_BIAS || p->kind == PARAM_FIXED;
 }
 
 /* One slab of f32 for every parameter and state, each at ParamSpec.offset (a multiple of 16 elements). Gradients,

@@ -18,6 +18,24 @@ void slab_free(Slab *s)
     *s = (Slab) { 0 };
 }
 
+/* Element k of n. */
+static double subpixel(int64_t k, int64_t n, int64_t side)
+{
+    int64_t part = k < n / 2 ? k % side : k / side % side;
+    return ((double)part - 0.5 * (double)(side - 1)) / (double)side;
+}
+
+static float initial(const Init *init, int64_t k, int64_t n, Rng *r)
+{
+    switch (init->kind) {
+    case INIT_UNIFORM: return (float)rng_uniform(r, -init->a, init->a);
+    case INIT_NORMAL: return (float)(rng_normal(r) * init->a);
+    case INIT_ARANGE: return (float)k;
+    case INIT_SUBPIXEL: return (float)subpixel(k, n, (int64_t)init->a);
+    default: return (float)init->a;
+    }
+}
+
 void slab_init(const Graph *g, Slab *s, uint64_t seed)
 {
     for (size_t i = 0; i < g->n_param; i++) {
@@ -27,11 +45,6 @@ void slab_init(const Graph *g, Slab *s, uint64_t seed)
         int64_t n = shape_count(&p->shape);
         Rng r = rng_at(seed, 0, 0, rng_key(p->name));
         for (int64_t k = 0; k < n; k++)
-            switch (p->init.kind) {
-            case INIT_CONST: w[k] = (float)p->init.a; break;
-            case INIT_UNIFORM: w[k] = (float)rng_uniform(&r, -p->init.a, p->init.a); break;
-            case INIT_NORMAL: w[k] = (float)(rng_normal(&r) * p->init.a); break;
-            case INIT_ARANGE: w[k] = (float)k; break;
-            }
+            w[k] = initial(&p->init, k, n, &r);
     }
 }

@@ -22,6 +22,7 @@ typedef struct ArgValue {
 struct ModuleArgs {
     const ModuleDef *def;
     Signature sig;
+    const char *text; /* of the signature */
     ArgValue v[MAX_ARGS];
     bool given[MAX_ARGS], named[MAX_ARGS]; /* by the row; by its name there */
 };
@@ -212,6 +213,7 @@ Status args_bind(const ArgContext *c, const Yaml *args, const ModuleArgs **out, 
     m->def = c->def;
     if (!signature_parse(c->a, c->def->args, &m->sig))
         return fail(err, DYN_UNSUPPORTED, "module %s has a malformed signature: %s", c->def->name, c->def->args);
+    m->text = signature_text(c->a, c->def->name, &m->sig);
     TRY(place(&b, args));
     for (int i = 0; i < m->sig.n; i++) {
         const ArgField *f = &m->sig.field[i];
@@ -269,6 +271,11 @@ Act arg_act(const ModuleArgs *a, const char *name)
 bool arg_null(const ModuleArgs *a, const char *name)
 {
     return find(a, name, NULL)->null;
+}
+
+const char *arg_signature(const ModuleArgs *a)
+{
+    return a->text;
 }
 
 int arg_ints(const ModuleArgs *a, const char *name, const int64_t **items)

@@ -133,6 +133,8 @@ Act arg_act(const ModuleArgs *a, const char *name);
 bool arg_null(const ModuleArgs *a, const char *name);
 /* Items of an `ints` argument. */
 int arg_ints(const ModuleArgs *a, const char *name, const int64_t **items);
+/* "SPPF[c_out, k=5]", for messages. */
+const char *arg_signature(const ModuleArgs *a);
 
 int modules_count(void);
 const ModuleDef *modules_at(int i);
