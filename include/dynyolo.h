@@ -82,6 +82,7 @@ typedef enum DynMode {
     DYN_CONVERT,
     DYN_SYNTH,
     DYN_BENCHMARK,
+    DYN_COMPARE,
     DYN_N_MODES
 } DynMode;
 
@@ -109,6 +110,8 @@ typedef struct DynOptions {
     /* synth, benchmark */
     int64_t n, n_classes, iters;
     bool train_step;
+    /* compare */
+    const char *models, *seeds;
     uint64_t given[4]; /* bit i: row i was set by dyn_option_set (a resumed training keeps the rest as it was) */
 } DynOptions;
 
@@ -237,6 +240,13 @@ DYN_API DynStatus dyn_synth(DynContext *ctx, const DynOptions *options, DynError
 /* Times options->model per operator; the table comes as DYN_EVENT_TABLE, with format=json as DYN_EVENT_JSON. */
 DYN_API DynStatus dyn_benchmark(DynContext *ctx, const DynOptions *options, DynEventFn *event, void *user,
                                 DynError *err);
+/* Trains each of options->models once with each of options->seeds, all other options alike, then measures what each
+ * model costs. Writes compare.md, compare.csv and compare.png into project/name (docs/files.md); the table also comes
+ * as the last DYN_EVENT_TABLE. A model that fails is recorded with its reason and the others go on; DYN_FORMAT when
+ * none is left. DYN_STOPPED after dyn_stop: everything is saved. Called again for the same folder (exist_ok or resume)
+ * it goes on where it was, also after a kill, and trains nothing twice. To measure the memory of a training step it
+ * resets the peak that the system keeps of the process's resident memory (VmHWM); it starts no process. */
+DYN_API DynStatus dyn_compare(DynContext *ctx, const DynOptions *options, DynEventFn *event, void *user, DynError *err);
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * dyn_benchmark: whole-model time (median over runs) and the time of each step with the kernel that ran. */
+#include "api/benchmark.h"
 #include "api/api.h"
-#include "train/programs.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median(double *v, int64_t n)
+double benchmark_median(double *v, int64_t n)
 {
     qsort(v, (size_t)n, sizeof *v, by_value);
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
@@ -24,22 +24,29 @@ typedef struct Timing {
     double *step_ms; /* minimum over the timed runs, by step */
 } Timing;
 
-static Status measure(Program *p, int64_t iters, const volatile bool *stop, Arena *a, Timing *t, Error *err)
+Status benchmark_runs(Program *p, int64_t n, const volatile bool *stop, double *ms, Error *err)
 {
-    enum { WARM_UP = 3, STEP_RUNS = 5 };
-    int n = program_n_steps(p);
-    double *ms = ARENA_ARRAY(a, double, iters);
-    t->step_ms = ARENA_ARRAY(a, double, n + 1);
-    if (!ms || !t->step_ms) return fail_nomem(err, (size_t)iters * sizeof *ms);
+    enum { WARM_UP = 3 };
     for (int i = 0; i < WARM_UP; i++)
         TRY(program_run(p, err));
-    for (int64_t i = 0; i < iters; i++) {
+    for (int64_t i = 0; i < n; i++) {
         if (*stop) return fail(err, DYN_STOPPED, "stopped");
         double start = clock_ms();
         TRY(program_run(p, err));
         ms[i] = clock_ms() - start;
     }
-    t->median_ms = median(ms, iters);
+    return DYN_OK;
+}
+
+static Status measure(Program *p, int64_t iters, const volatile bool *stop, Arena *a, Timing *t, Error *err)
+{
+    enum { STEP_RUNS = 5 };
+    int n = program_n_steps(p);
+    double *ms = ARENA_ARRAY(a, double, iters);
+    t->step_ms = ARENA_ARRAY(a, double, n + 1);
+    if (!ms || !t->step_ms) return fail_nomem(err, (size_t)iters * sizeof *ms);
+    TRY(benchmark_runs(p, iters, stop, ms, err));
+    t->median_ms = benchmark_median(ms, iters);
     t->min_ms = ms[0];
     for (int k = 0; k < n; k++)
         t->step_ms[k] = INFINITY;
@@ -111,44 +118,58 @@ static Status inference(DynContext *ctx, const DynOptions *o, DynModel *model, D
     return report(ctx, o, model, p, &t, event, user, err);
 }
 
-/* Forward, loss, assigner and backward of one batch with a few labels a picture. */
-static Status train_step(DynContext *ctx, const DynOptions *o, DynModel *model, DynEventFn *event, void *user,
-                         Error *err)
+Status benchmark_batch(Arena *a, int64_t nc, int64_t n, const int64_t size[2], TrainBatch *b, Error *err)
 {
     enum { LABELS = 8 };
-    TrainPrograms programs;
-    Program *p;
-    Timing t = { 0 };
-    Slab grads = { 0 };
-    int64_t size[2], n = o->batch * LABELS;
-    double items[3];
-    round_imgsz(ctx, o, model->m->max_stride, size);
-    uint8_t *images = arena_alloc(ctx->job, (size_t)(o->batch * size[0] * size[1] * 3));
-    float *targets = ARENA_ARRAY(ctx->job, float, n * 6);
-    if (!images || !targets) return fail_nomem(err, (size_t)(o->batch * size[0] * size[1] * 3));
-    for (int64_t i = 0; i < n; i++) {
+    uint8_t *images = arena_alloc(a, (size_t)(n * size[0] * size[1] * 3));
+    float *targets = ARENA_ARRAY(a, float, n *LABELS * 6);
+    if (!images || !targets) return fail_nomem(err, (size_t)(n * size[0] * size[1] * 3));
+    for (int64_t i = 0; i < n * LABELS; i++) {
         Rng r = rng_at(0, 0, (uint64_t)i, rng_key("benchmark"));
-        int64_t image = i / LABELS;
-        float row[6] = { (float)image,
-                         (float)rng_int(&r, model->m->nc),
+        float row[6] = { (float)(i / LABELS),
+                         (float)rng_int(&r, nc),
                          (float)rng_uniform(&r, 0.2, 0.8),
                          (float)rng_uniform(&r, 0.2, 0.8),
                          (float)rng_uniform(&r, 0.05, 0.4),
                          (float)rng_uniform(&r, 0.05, 0.4) };
         memcpy(targets + i * 6, row, sizeof row);
     }
-    TRY(slab_new(model->m->g, &grads, err));
-    Status s = programs_open(&programs, model->m, (LossGain) { 7.5, 0.5, 1.5 }, model->act, model->backend,
-                             &model->m->w, &grads, err);
-    TrainBatch batch = { o->batch, size[0], size[1], images, targets, n };
-    if (s == DYN_OK) {
-        s = programs_run(&programs, &batch, items, err);
-        if (s == DYN_OK) s = programs_for(&programs, &batch, &p, err);
-        if (s == DYN_OK) s = measure(p, o->iters, &ctx->stop, ctx->job, &t, err);
-        if (s == DYN_OK) s = report(ctx, o, model, p, &t, event, user, err);
-        programs_close(&programs);
-    }
-    slab_free(&grads);
+    *b = (TrainBatch) { n, size[0], size[1], images, targets, n * LABELS };
+    return DYN_OK;
+}
+
+Status train_step_open(TrainStep *t, const Model *m, DType act, Backend *backend, const TrainBatch *b, Error *err)
+{
+    double items[3];
+    *t = (TrainStep) { 0 };
+    Status s = slab_new(m->g, &t->grads, err);
+    if (s == DYN_OK)
+        s = programs_open(&t->programs, m, (LossGain) { 7.5, 0.5, 1.5 }, act, backend, &m->w, &t->grads, err);
+    if (s == DYN_OK) s = programs_run(&t->programs, b, items, err);
+    if (s == DYN_OK) s = programs_for(&t->programs, b, &t->p, err);
+    if (s != DYN_OK) train_step_close(t);
+    return s;
+}
+
+void train_step_close(TrainStep *t)
+{
+    programs_close(&t->programs);
+    slab_free(&t->grads);
+}
+
+static Status train_step(DynContext *ctx, const DynOptions *o, DynModel *model, DynEventFn *event, void *user,
+                         Error *err)
+{
+    TrainStep step;
+    TrainBatch batch;
+    Timing t = { 0 };
+    int64_t size[2];
+    round_imgsz(ctx, o, model->m->max_stride, size);
+    TRY(benchmark_batch(ctx->job, model->m->nc, o->batch, size, &batch, err));
+    TRY(train_step_open(&step, model->m, model->act, model->backend, &batch, err));
+    Status s = measure(step.p, o->iters, &ctx->stop, ctx->job, &t, err);
+    if (s == DYN_OK) s = report(ctx, o, model, step.p, &t, event, user, err);
+    train_step_close(&step);
     return s;
 }
 

@@ -60,7 +60,7 @@ Status parse_ids(const char *text, const char *key, Arena *a, int32_t **ids, siz
             int64_t id;
             snprintf(word, sizeof word, "%.*s", (int)MIN(len, sizeof word - 1), s);
             if (len >= sizeof word || !str_to_int(word, &id) || id < 0 || id > INT32_MAX)
-                return fail(err, DYN_USAGE, "%s=%s: wants an id or a list of ids such as [0, 2]", key, text);
+                return fail(err, DYN_USAGE, "%s=%s: wants a number or a list of numbers such as [0, 2]", key, text);
             if (!arena_grow(a, ids, *n, &cap, sizeof **ids)) return fail_nomem(err, cap);
             (*ids)[(*n)++] = (int32_t)id;
         }

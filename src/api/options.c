@@ -8,8 +8,11 @@
 #include <string.h>
 #include <strings.h>
 
+/* T is whatever makes a training what it is, so all trainings of a comparison share it; T1 is for one training. */
 enum {
-    T = 1 << DYN_TRAIN,
+    T1 = 1 << DYN_TRAIN,
+    M = 1 << DYN_COMPARE,
+    T = T1 | M,
     V = 1 << DYN_VAL,
     P = 1 << DYN_PREDICT,
     I = 1 << DYN_INFO,
@@ -45,15 +48,16 @@ enum {
     }
 
 static const DynOptionRow rows[] = {
-    TEXT_ROW("model", model, NULL, T | V | P | I | B,
+    TEXT_ROW("model", model, NULL, T1 | V | P | I | B,
              "model file: .yaml, .pt or .safetensors; stock names need no file"),
+    TEXT_ROW("models", models, NULL, M, "model files to compare, the baseline first: a.yaml,b.yaml"),
     TEXT_ROW("data", data, NULL, T | V, "data set YAML, or a folder that holds one"),
     TEXT_ROW("source", source, NULL, P, "picture, folder, glob or .txt list"),
     TEXT_ROW("in", in, NULL, C, "file to convert"),
     TEXT_ROW("out", out, NULL, C | S, "file or folder to write"),
     TEXT_ROW("project", project, NULL, T | V | P, "folder for runs (default runs/detect)"),
     TEXT_ROW("name", name, NULL, T | V | P, "name of the run (default: the mode, numbered)"),
-    BOOL_ROW(exist_ok, "False", T | V | P, "write into an existing run folder"),
+    BOOL_ROW(exist_ok, "False", T | V | P, "write into an existing run folder; compare: go on with it"),
     TEXT_ROW("device", device, "cpu", T | V | P | I | B, "cpu, or ref (plain C, slow)"),
     INT_ROW(threads, "0", 0, 1024, T | V | P | B, "compute threads, 0: all cores"),
     INT_ROW(workers, "2", 0, 64, T | V | P, "threads that load pictures"),
@@ -63,9 +67,10 @@ static const DynOptionRow rows[] = {
     { "imgsz", DYN_SIZE, AT(imgsz), "640", 32, 16384, T | V | P | I | S | B,
       "network input size, a multiple of the stride; [h, w] for predict" },
     INT_ROW(batch, "16", 1, 4096, T | V | P | B, "pictures per batch"),
-    INT_ROW(seed, "0", 0, 9007199254740992.0, T | I | S, "random seed"),
+    INT_ROW(seed, "0", 0, 9007199254740992.0, T1 | I | S, "random seed"),
+    TEXT_ROW("seeds", seeds, "0", M, "random seeds; each model is trained with each: 0,1"),
     BOOL_ROW(verbose, "True", T | V | P | I, "per-class rows, per-layer table"),
-    BOOL_ROW(save, "True", T | P, "write checkpoints / annotated pictures"),
+    BOOL_ROW(save, "True", T1 | P, "write checkpoints / annotated pictures"),
     BOOL_ROW(plots, "True", T | V, "write curves and pictures"),
     TEXT_ROW("scale_letter", scale_letter, NULL, T | I, "n, s, m, l or x when the file name has none (also scale=s)"),
     INT_ROW(nc, "0", 0, 100000, I | B, "class count in place of the model file's"),
@@ -80,7 +85,8 @@ static const DynOptionRow rows[] = {
     BOOL_ROW(rect, "False", T | V | P, "batches of similar aspect ratio, least padding"),
     BOOL_ROW(cos_lr, "False", T, "cosine learning rate"),
     INT_ROW(close_mosaic, "10", 0, 1000000, T, "last epochs without mosaic"),
-    TEXT_ROW("resume", resume, "False", T, "True with model=RUN/weights/last.safetensors: go on"),
+    TEXT_ROW("resume", resume, "False", T1, "True with model=RUN/weights/last.safetensors: go on"),
+    TEXT_ROW("resume", resume, "False", M, "True: go on with the last comparison; or the folder of one"),
     FRACTION_ROW(fraction, "1.0", T, "part of the training set to use"),
     TEXT_ROW("parity", parity, NULL, T,
              "published: temperatures of dynamic modules are never stepped, as in the recipes"),
@@ -130,7 +136,7 @@ static const DynOptionRow rows[] = {
     TEXT_ROW("format", format, NULL, P | B, "json: one line of JSON per picture / one JSON object on standard output"),
     INT_ROW(n, "400", 1, 10000000, S, "pictures to draw (a fifth of them for validation)"),
     { "classes", DYN_INT, AT(n_classes), "6", 1, 8, S, "shape classes" },
-    INT_ROW(iters, "20", 1, 1000000, B, "timed runs"),
+    INT_ROW(iters, "20", 1, 1000000, B | M, "timed runs"),
     { "train", DYN_BOOL, AT(train_step), "False", 0, 1, B, "time a training step in place of inference" },
     TEXT_ROW("cfg", cfg, NULL, T | V | P, "YAML of options in place of the ones before it"),
     IGNORED_ROW(task, T | V | P | I | B, "detect is the only task"),
@@ -169,7 +175,9 @@ const DynOptionRow *dyn_option_rows(size_t *n)
     return rows;
 }
 
-static const char *const mode_names[] = { "train", "val", "predict", "info", "convert", "synth", "benchmark" };
+static const char *const mode_names[] = {
+    "train", "val", "predict", "info", "convert", "synth", "benchmark", "compare"
+};
 
 const char *dyn_mode_name(DynMode mode)
 {
@@ -310,6 +318,16 @@ static Status unknown(const char *key, DynMode mode, bool elsewhere, Error *err)
     return DYN_USAGE;
 }
 
+bool option_true(const char *s)
+{
+    return s && (str_eq(s, "True") || str_eq(s, "true"));
+}
+
+bool option_false(const char *s)
+{
+    return !s || str_eq(s, "False") || str_eq(s, "false");
+}
+
 static bool is_none(const char *s)
 {
     return strcasecmp(s, "none") == 0 || str_eq(s, "null") || !*s;
@@ -338,8 +356,7 @@ DynStatus dyn_option_set(DynOptions *o, DynMode mode, const char *key, const cha
     if (is_none(value)) { /* back to "not given" */
         DynOptions fresh;
         dyn_options_defaults(&fresh, mode);
-        size_t size = r->type == DYN_BOOL ? sizeof(bool) : r->type == DYN_SIZE ? 2 * sizeof(int64_t) : sizeof(int64_t);
-        memcpy((char *)o + r->offset, (char *)&fresh + r->offset, size);
+        memcpy((char *)o + r->offset, (char *)&fresh + r->offset, options_size(r));
         return DYN_OK;
     }
     TRY(assign(o, r, value, err));
@@ -366,11 +383,16 @@ Status options_check(const DynOptions *o, DynMode mode, Error *err)
             return fail(err, DYN_USAGE, "%s is %.10g: must lie in %.10g to %.10g", r->key, v, r->min, r->max);
         }
     }
-    bool square = mode == DYN_TRAIN || mode == DYN_VAL || mode == DYN_INFO || mode == DYN_SYNTH;
+    bool square = mode == DYN_TRAIN || mode == DYN_VAL || mode == DYN_INFO || mode == DYN_SYNTH || mode == DYN_COMPARE;
     if (square && o->imgsz[0] != o->imgsz[1])
         return fail(err, DYN_USAGE, "imgsz=[%lld, %lld]: %s wants one size; height and width are for predict",
                     (long long)o->imgsz[0], (long long)o->imgsz[1], dyn_mode_name(mode));
     return DYN_OK;
+}
+
+size_t options_size(const DynOptionRow *r)
+{
+    return r->type == DYN_BOOL ? sizeof(bool) : r->type == DYN_SIZE ? 2 * sizeof(int64_t) : sizeof(int64_t);
 }
 
 bool options_given(const DynOptions *o, const DynOptionRow *r)

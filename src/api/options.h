@@ -15,6 +15,13 @@ bool options_known(const char *key, DynMode mode, bool *here);
  * struct by hand. */
 Status options_check(const DynOptions *o, DynMode mode, Error *err);
 
+/* Texts that are a switch or something more (pretrained, resume): is it on, is it off (NULL is)? */
+bool option_true(const char *s);
+bool option_false(const char *s);
+
+/* Bytes of the row's value in DynOptions. */
+size_t options_size(const DynOptionRow *r);
+
 /* Was the row set by dyn_option_set? */
 bool options_given(const DynOptions *o, const DynOptionRow *r);
 

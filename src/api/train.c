@@ -2,6 +2,7 @@
  *
  * dyn_train: data set, model and loaders for the training loop (src/train), what it shows and what it leaves behind
  * (spec 7). */
+#include "api/options.h"
 #include "api/resume.h"
 #include "api/setup.h"
 #include "api/train_source.h"
@@ -27,6 +28,7 @@ typedef struct TrainRun {
     char *dir;
     int64_t imgsz;
     DynMetrics *best;
+    bool complete; /* see train_job */
 } TrainRun;
 
 static void say(TrainRun *r, DynEventKind kind, const char *text)
@@ -35,16 +37,6 @@ static void say(TrainRun *r, DynEventKind kind, const char *text)
 }
 
 /* ---- the model ------------------------------------------------------------------------------------------------ */
-
-static bool truthy(const char *s)
-{
-    return s && (str_eq(s, "True") || str_eq(s, "true"));
-}
-
-static bool falsy(const char *s)
-{
-    return !s || str_eq(s, "False") || str_eq(s, "false");
-}
 
 static Status transfer(TrainRun *r, const BlobFile *src, const char *from, Error *err)
 {
@@ -68,7 +60,7 @@ static Status build_model(TrainRun *r, int64_t nc, Error *err)
         TRY(model_load(path, &as_is, &src, err));
         mo.compat = src->compat;
         Status s = model_from_yaml(src->file, src->yaml, &mo, &r->model, err);
-        if (s == DYN_OK && truthy(pretrained)) {
+        if (s == DYN_OK && option_true(pretrained)) {
             s = model_blobs(src, &src->w, r->a, &blobs, err);
             if (s == DYN_OK) s = transfer(r, &blobs, path, err);
         }
@@ -77,7 +69,7 @@ static Status build_model(TrainRun *r, int64_t nc, Error *err)
     } else {
         TRY(model_from_file(path, &mo, &r->model, err));
     }
-    if (truthy(pretrained) || falsy(pretrained)) return DYN_OK;
+    if (option_true(pretrained) || option_false(pretrained)) return DYN_OK;
     BlobFile blobs;
     TRY(model_read_blobs(pretrained, r->a, &blobs, err));
     return transfer(r, &blobs, pretrained, err);
@@ -276,12 +268,12 @@ static Status options_of_run(TrainRun *r, const DynOptions *o, Error *err)
 {
     const char *args;
     r->o = *o;
-    if (!o->model && !falsy(o->resume) && !truthy(o->resume)) r->o.model = o->resume;
+    if (!o->model && !option_false(o->resume) && !option_true(o->resume)) r->o.model = o->resume;
     if (!r->o.model)
         return fail(err, DYN_USAGE, "which model? For example: model=yolov8n.yaml, or model=yolov8n.pt to fine-tune");
     if (o->parity && !is_published(o)) return fail(err, DYN_USAGE, "parity=%s: wants published, or nothing", o->parity);
-    if (falsy(o->resume)) return DYN_OK; /* its folder is made when there is something to write */
-    if (!truthy(o->resume)) r->o.model = o->resume;
+    if (option_false(o->resume)) return DYN_OK; /* its folder is made when there is something to write */
+    if (!option_true(o->resume)) r->o.model = o->resume;
     DynOptions given = r->o;
     TRY(train_resume_args(r->o.model, r->a, &args, err));
     TRY(resume_options(&given, args, r->a, &r->ctx->log, &r->o, err));
@@ -305,7 +297,8 @@ static TrainOptions loop_options(const TrainRun *r)
     t.published = is_published(o);
     t.act = r->act;
     t.dir = r->dir;
-    t.resume = falsy(o->resume) ? NULL : o->model;
+    t.resume = option_false(o->resume) ? NULL : o->model;
+    t.finished_ok = r->complete;
     return t;
 }
 
@@ -376,12 +369,10 @@ static Status run(TrainRun *r, Error *err)
     return DYN_OK;
 }
 
-DynStatus dyn_train(DynContext *ctx, const DynOptions *options, DynEventFn *event, void *user, DynMetrics *best,
-                    DynError *err)
+Status train_job(DynContext *ctx, const DynOptions *options, bool complete, DynEventFn *event, void *user,
+                 DynMetrics *best, Error *err)
 {
-    DynMetrics unused;
-    TRY(job_begin(ctx, options, DYN_TRAIN, err));
-    TrainRun r = { .ctx = ctx, .event = event, .user = user, .a = ctx->job, .best = best ? best : &unused };
+    TrainRun r = { .ctx = ctx, .event = event, .user = user, .a = ctx->job, .best = best, .complete = complete };
     Status s = setup(&r, options, err);
     if (s == DYN_OK) s = run(&r, err);
     train_pictures_end(&r.pictures);
@@ -393,5 +384,22 @@ DynStatus dyn_train(DynContext *ctx, const DynOptions *options, DynEventFn *even
     backend_close(&r.backend);
     dataset_free(&r.train);
     dataset_free(&r.val);
+    return s;
+}
+
+DynStatus dyn_train(DynContext *ctx, const DynOptions *options, DynEventFn *event, void *user, DynMetrics *best,
+                    DynError *err)
+{
+    DynMetrics unused;
+    TRY(job_begin(ctx, options, DYN_TRAIN, err));
+    return train_job(ctx, options, false, event, user, best ? best : &unused, err);
+}
+
+Status train_first_model(DynContext *ctx, const DynOptions *o, int64_t nc, Arena *a, Model **out, Error *err)
+{
+    TrainRun r = { .ctx = ctx, .o = *o, .a = a };
+    Status s = build_model(&r, nc, err);
+    if (s != DYN_OK) model_free(&r.model);
+    *out = r.model;
     return s;
 }

@@ -64,6 +64,11 @@ void mem_free(void *p);
 /* Test hook: the n-th allocation from now on (1 = the next) fails, and all after it; 0 switches off. */
 void mem_fail_after(long n);
 
+/* Resident memory of this process in bytes, NaN where the system does not tell. mem_resident_start gives unused memory
+ * back to the system, tells what is left and lets the system forget the peak; mem_resident_peak is the most since. */
+double mem_resident_start(void);
+double mem_resident_peak(void);
+
 /* ---- arena.c ------------------------------------------------------------------------------------------------ */
 /* Grows by chunks, freed at once. alloc returns zeroed memory aligned to 16 bytes, or NULL when out of memory. */
 typedef struct Arena Arena;

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/base.h"
 
+#include <fcntl.h>
+#include <malloc.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static atomic_long fail_countdown; /* 0: off; 1: the next allocation fails, and every one after it */
 
@@ -28,4 +33,33 @@ void *mem_alloc(size_t bytes)
 void mem_free(void *p)
 {
     free(p);
+}
+
+/* A line "VmRSS:   1234 kB" of /proc/self/status. */
+static double status_bytes(const char *key)
+{
+    char line[256];
+    double kb = NAN;
+    FILE *f = fopen("/proc/self/status", "r");
+    size_t n = strlen(key);
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, key, n) == 0) kb = strtod(line + n, NULL);
+    if (f) fclose(f);
+    return kb * 1024;
+}
+
+double mem_resident_start(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+    int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && write(fd, "5", 1) == 1; /* 5: VmHWM becomes VmRSS */
+    if (fd >= 0) close(fd);
+    return ok ? status_bytes("VmRSS:") : NAN;
+}
+
+double mem_resident_peak(void)
+{
+    return status_bytes("VmHWM:");
 }

@@ -118,6 +118,21 @@ static void draw_series(Canvas *c, const Series *s, const Scale *x, const Scale 
     }
 }
 
+/* The stretches over which both bounds are finite, each filled once. */
+static void draw_band(Canvas *c, const Series *s, const Scale *x, const Scale *y, Rect p)
+{
+    if (!s->lo || !s->hi) return;
+    canvas_color(c, s->color, 0.16);
+    for (size_t i = 0, end; i < s->n; i = end + 1) {
+        for (end = i; end < s->n && isfinite(s->x[end]) && isfinite(s->lo[end]) && isfinite(s->hi[end]); end++)
+            cairo_line_to(c->cr, place(x, s->x[end], p.x, p.x + p.w), place(y, s->hi[end], p.y + p.h, p.y));
+        for (size_t k = end; k-- > i;)
+            cairo_line_to(c->cr, place(x, s->x[k], p.x, p.x + p.w), place(y, s->lo[k], p.y + p.h, p.y));
+        cairo_close_path(c->cr);
+        cairo_fill(c->cr);
+    }
+}
+
 static const double LEGEND_ROW = 20, LEGEND_KEY = 22;
 
 static double legend_width(Canvas *c, const Chart *chart, double most)
@@ -175,6 +190,8 @@ void draw_chart(Canvas *c, const Chart *chart, Rect r)
     cairo_save(c->cr);
     cairo_rectangle(c->cr, p.x - 3, p.y - 3, p.w + 6, p.h + 6); /* room for the width of lines at the border */
     cairo_clip(c->cr);
+    for (size_t i = 0; i < chart->n; i++)
+        draw_band(c, &chart->series[i], &x, &y, p);
     for (size_t i = 0; i < chart->n; i++)
         draw_series(c, &chart->series[i], &x, &y, p);
     cairo_restore(c->cr);

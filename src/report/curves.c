@@ -55,7 +55,12 @@ static Status draw_kind(const char *dir, const EvalResult *r, const char *const 
         else
             series[c].name = names[row->cls];
     }
-    series[r->n_rows] = (Series) { mean_name(a, r, kind, mean), x, mean, N_GRID, named ? INK : palette_line(0), 3, 0 };
+    series[r->n_rows] = (Series) { .name = mean_name(a, r, kind, mean),
+                                   .x = x,
+                                   .y = mean,
+                                   .n = N_GRID,
+                                   .color = named ? INK : palette_line(0),
+                                   .width = 3 };
     Chart chart = { k->title, { k->x, 0, 1, false }, { k->y, 0, 1, false }, series, r->n_rows + 1, true };
     return report_chart(path, 1000, 640, &chart, err);
 }

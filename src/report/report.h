@@ -47,8 +47,9 @@ typedef struct Series {
     const double *x, *y;
     size_t n; /* points; those that are not finite leave a gap */
     Rgb color;
-    double width; /* of the line in pixels, 0: none */
-    double dot;   /* radius in pixels, 0: none */
+    double width;          /* of the line in pixels, 0: none */
+    double dot;            /* radius in pixels, 0: none */
+    const double *lo, *hi; /* [n] a pale band around the line; NULL: none */
 } Series;
 
 typedef struct Axis {
@@ -121,6 +122,40 @@ Status results_read(Arena *a, const char *path, ResultsTable *t, Error *err);
 Status results_parse(Arena *a, char *text, const char *path, ResultsTable *t, Error *err);
 /* Index of a column, or -1. */
 int results_column(const ResultsTable *t, const char *name);
+
+/* ---- comparison of models: compare_text.c, compare_plot.c ------------------------------------------------------ */
+enum { COMPARE_MOST_SEEDS = 256 };
+typedef struct CompareRun { /* one model trained with one seed */
+    bool done;
+    const char *failed;          /* why it did not come to its end, NULL */
+    size_t n;                    /* epochs so far */
+    double *epoch, *map50, *map; /* [n] of results.csv; NaN where an epoch was not validated */
+    double best_map50, best_map; /* of the epoch with the best fitness; NaN: none yet */
+} CompareRun;
+typedef struct CompareModel {
+    const char *name, *file;
+    const char *failed; /* why it could not be built, NULL */
+    /* NaN: not known (yet) */
+    double params, gflops, profiler;  /* elements; 2e-9 per multiply-accumulate, true and by layers alone */
+    double f32_ms, bf16_ms, train_ms; /* per image */
+    double peak_mb, planned_mb;       /* of a training step */
+    CompareRun *run;                  /* [n_seeds] */
+} CompareModel;
+typedef struct Comparison {
+    CompareModel *model; /* the first is the baseline */
+    size_t n, n_seeds;
+    const int64_t *seed;
+    int64_t imgsz, batch; /* as trained */
+    const char *facts;    /* what all have in common, a line or more */
+} Comparison;
+/* The epochs of a results.csv, none when there is no such file. done and failed are the caller's. */
+Status compare_run_read(Arena *a, const char *csv, CompareRun *run, Error *err);
+/* The table in Markdown with its explanations and the reasons of what failed; lines to print as they are. */
+char *compare_text(Arena *a, const Comparison *c);
+/* One row a model; empty fields where a number is not known. */
+char *compare_csv(Arena *a, const Comparison *c);
+/* mAP50-95 and mAP50 over epochs: the mean over seeds of each model, and the range from the lowest to the highest. */
+Status report_comparison(const char *path, const Comparison *c, Error *err);
 
 /* ---- lines.c: console rows ------------------------------------------------------------------------------------- */
 typedef struct TrainProgress {

@@ -45,8 +45,12 @@ static Status fill_panel(Chart *chart, const ResultsTable *t, const Panel *panel
     smooth(y, soft, t->n_rows);
     Rgb pale = { 0.66, 0.77, 0.93 };
     bool alone = t->n_rows == 1; /* one epoch is a point, not a line */
-    series[0] = (Series) { NULL, epoch, y, t->n_rows, pale, 1.2, t->n_rows <= 60 ? 2.4 : 1.2 };
-    series[1] = (Series) { NULL, epoch, soft, t->n_rows, palette_line(0), alone ? 0 : 2.4, alone ? 4 : 0 };
+    series[0] = (Series) {
+        .x = epoch, .y = y, .n = t->n_rows, .color = pale, .width = 1.2, .dot = t->n_rows <= 60 ? 2.4 : 1.2
+    };
+    series[1] = (Series) {
+        .x = epoch, .y = soft, .n = t->n_rows, .color = palette_line(0), .width = alone ? 0 : 2.4, .dot = alone ? 4 : 0
+    };
     *chart = (Chart) { .title = panel->title, .x = { .whole = true }, .series = series, .n = 2 };
     return DYN_OK;
 }

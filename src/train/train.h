@@ -97,6 +97,7 @@ typedef struct TrainOptions {
     const char *dir;      /* run folder, exists; NULL: nothing is written */
     const char *args;     /* JSON of everything that a resumed run should know; kept verbatim */
     const char *resume;   /* path of a last.safetensors (or best) to go on from; NULL: a new run */
+    bool finished_ok;     /* a resumed run that has nothing left to train is no error */
 } TrainOptions;
 TrainOptions train_defaults(void);
 

@@ -292,7 +292,11 @@ static Status resume(Trainer *t, Error *err)
     t->schedule.epochs = (double)t->epochs;
     t->at.stopper.patience = o->patience;
     t->seconds_before = t->at.seconds;
-    if (t->at.epoch >= t->epochs || t->at.batch > t->job->source.batches)
+    const Stopper *stopper = &t->at.stopper;
+    bool over = t->at.epoch >= t->epochs || t->at.batch > t->job->source.batches;
+    bool gave_up = stopper->patience > 0 && t->at.batch == 0 && t->at.epoch - stopper->best_epoch >= stopper->patience;
+    t->finished = o->finished_ok && (over || gave_up);
+    if (over && !t->finished)
         return fail(err, DYN_USAGE, "'%s' has finished its %" PRId64 " epochs; there is nothing to resume", o->resume,
                     t->epochs);
     if (!o->dir || (size_t)snprintf(path, sizeof path, "%s/results.csv", o->dir) >= sizeof path) return DYN_OK;
@@ -344,9 +348,9 @@ static void tell_start(const Trainer *t)
 
 static Status loop(Trainer *t, TrainResult *result, Error *err)
 {
-    bool over = false;
+    bool over = t->finished;
     StepPlan plan;
-    tell_start(t);
+    if (!over) tell_start(t);
     while (!over) {
         Status s = train_epoch(t, &plan, err);
         if (s == DYN_STOPPED) {

@@ -31,6 +31,7 @@ typedef struct Trainer {
     TrainState at;
     double started_ms, seconds_before; /* clock at the start of this process's part, and what was spent before it */
     int64_t first_epoch;               /* of this process's part */
+    bool finished;                     /* resumed with nothing left to train */
     char run[17];                      /* names the run in its files */
 } Trainer;
 
