@@ -2,71 +2,13 @@
  *
  * The command as a user has it: what it understands (spec 12.1), what it writes (spec 9), what it says and the status
  * it ends with. Runs $B/dynyolo in a folder of its own. */
-#include "test.h"
+#include "command.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-enum { TEXT_MAX = 1 << 20 };
-
-static Error err;
-static Arena *arena;
-static char home[] = "/tmp/dynyolo-cli-XXXXXX", command_path[4096], weights[4096], pictures[4096], odd[4096];
-static char out[TEXT_MAX], errs[TEXT_MAX];
-
-static void slurp(const char *path, char *text)
-{
-    FILE *f = fopen(path, "r");
-    size_t n = f ? fread(text, 1, TEXT_MAX - 1, f) : 0;
-    text[n] = 0;
-    if (f) fclose(f);
-}
-
-/* `dynyolo ARGS` through the shell, in `home`; out and errs receive what it printed. Gives its status. */
-PRINTF_LIKE(1, 2) static int run(const char *fmt, ...)
-{
-    char args[8192], line[16384];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(args, sizeof args, fmt, ap);
-    va_end(ap);
-    snprintf(line, sizeof line, "cd %s && %s %s >out.txt 2>err.txt", home, command_path, args);
-    int status = system(line);
-    slurp("out.txt", out);
-    slurp("err.txt", errs);
-    if (!WIFEXITED(status)) fail_msg("dynyolo %s: died of signal %d", args, WTERMSIG(status));
-    return WEXITSTATUS(status);
-}
-
-static int count(const char *text, const char *what)
-{
-    int n = 0;
-    for (const char *at = text; (at = strstr(at, what)); at += strlen(what))
-        n++;
-    return n;
-}
-
-#define assert_runs(...)                                                                                               \
-    do {                                                                                                               \
-        int rc_ = run(__VA_ARGS__);                                                                                    \
-        if (rc_) fail_msg("status %d: %s", rc_, errs);                                                                 \
-    } while (0)
-/* The command must end with this status and one line on standard error that has the words. */
-#define assert_refuses(status, words, ...)                                                                             \
-    do {                                                                                                               \
-        int rc_ = run(__VA_ARGS__);                                                                                    \
-        if (rc_ != (status)) fail_msg("status %d: %s", rc_, errs);                                                     \
-        if (!strstr(errs, words)) fail_msg("'%s' does not say '%s'", errs, words);                                     \
-        if (count(errs, "\n") != 1) fail_msg("more than a line: '%s'", errs);                                          \
-    } while (0)
-#define assert_says(text, words)                                                                                       \
-    do {                                                                                                               \
-        if (!strstr(text, words)) fail_msg("'%s' does not say '%s'", text, words);                                     \
-    } while (0)
+static char weights[4096], pictures[4096], odd[4096];
 
 static void needs_weights(void)
 {
@@ -81,35 +23,18 @@ static void find_shared(const char *below, char *full)
 
 static int setup(void **state)
 {
-    const char *build = getenv("B");
-    char path[1024];
-    snprintf(path, sizeof path, "%s/dynyolo", build ? build : "build");
-    arena = arena_new();
-    if (!arena || !realpath(path, command_path)) return -1;
-    find_shared("data/weights/yolov8n.pt", weights);
+    find_shared("data/weights/yolov8n.pt", weights); /* while relative paths still lead there */
     find_shared("data/coco128/images/train2017", pictures);
     find_shared("data/images-odd", odd);
     if (!pictures[0] || !odd[0]) weights[0] = 0;
-    if (!mkdtemp(home) || chdir(home) != 0) return -1;
-    /* for a command built with the leak sanitizer; see test.h */
-    if (file_write("lsan", __lsan_default_suppressions(), strlen(__lsan_default_suppressions()), &err) != DYN_OK)
-        return -1;
-    return setenv("LSAN_OPTIONS", arena_printf(arena, "suppressions=%s/lsan:print_suppressions=0", home), 1);
-}
-
-static int teardown(void **state)
-{
-    char line[64];
-    arena_free(&arena);
-    snprintf(line, sizeof line, "rm -rf %s", home);
-    return chdir("/") == 0 ? system(line) : -1;
+    return command_setup(state);
 }
 
 /* ---- grammar ---------------------------------------------------------------------------------------------------- */
 
 static void help_and_version(void **state)
 {
-    static const char *const mode[] = { "train", "val", "predict", "info", "convert", "synth", "benchmark" };
+    static const char *const mode[] = { "train", "val", "predict", "info", "convert", "synth", "benchmark", "compare" };
     assert_runs("help");
     for (size_t i = 0; i < COUNT_OF(mode); i++) {
         assert_runs("help");
@@ -256,13 +181,6 @@ static void options_change_what_is_found(void **state)
     assert_says(errs, "128");
 }
 
-static int lines_in(const char *path)
-{
-    static char text[TEXT_MAX];
-    slurp(path, text);
-    return count(text, "\n");
-}
-
 static void predict_writes_its_files(void **state)
 {
     needs_weights();
@@ -401,5 +319,5 @@ int main(void)
         cmocka_unit_test(benchmark_and_info_of_a_fresh_model),
         cmocka_unit_test(an_interrupted_training_goes_on),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, command_teardown);
 }

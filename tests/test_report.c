@@ -245,8 +245,9 @@ static void bar_plots(void **state)
     double x[50], y[50], z[50];
     for (int i = 0; i < 50; i++)
         x[i] = i, y[i] = i == 20 ? NAN : 1e-4 * exp(-i / 15.), z[i] = 5e-5 + 1e-6 * i;
-    Series s[] = { { "a very long name of a series that does not fit anywhere", x, y, 50, palette_line(1), 2, 3 },
-                   { "linear", x, z, 50, palette_line(0), 3, 0 } };
+    Series s[] = { { "a very long name of a series that does not fit anywhere", x, y, 50, palette_line(1), 2, 3, NULL,
+                     NULL },
+                   { "linear", x, z, 50, palette_line(0), 3, 0, NULL, NULL } };
     Chart chart = { "Learning rate", { "epoch", 0, 0, true }, { "lr", 0, 0, false }, s, 2, true };
     assert_ok(report_chart(out("chart.png"), 700, 420, &chart, &err));
     check_plot("chart.png", 700, 420, 6);

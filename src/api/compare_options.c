@@ -127,11 +127,11 @@ static DynOptions merge(const DynOptions *stored, const DynOptions *now)
 static bool same_text(const char *a, const char *b)
 {
     if ((option_true(a) && option_true(b)) || (option_false(a) && option_false(b))) return true;
-    do {
+    for (;; a++, b++) {
         a += strspn(a, " ");
         b += strspn(b, " ");
-    } while (*a && *a++ == *b++);
-    return *a == *b;
+        if (!*a || *a != *b) return *a == *b;
+    }
 }
 
 static Status check_same(const CompareJob *j, const DynOptions *stored, Error *err)

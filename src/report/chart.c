@@ -28,8 +28,11 @@ static Scale scale_of(const Axis *axis, const Chart *chart, bool is_x, double pi
         lo = INFINITY, hi = -INFINITY;
         for (size_t s = 0; s < chart->n; s++)
             for (size_t i = 0; i < chart->series[s].n; i++) {
-                double v = is_x ? chart->series[s].x[i] : chart->series[s].y[i];
+                const Series *line = &chart->series[s];
+                double v = is_x ? line->x[i] : line->y[i];
                 if (isfinite(v)) lo = MIN(lo, v), hi = MAX(hi, v);
+                if (!is_x && line->lo && isfinite(line->lo[i])) lo = MIN(lo, line->lo[i]);
+                if (!is_x && line->hi && isfinite(line->hi[i])) hi = MAX(hi, line->hi[i]);
             }
         if (!(lo <= hi)) lo = 0, hi = 1;
         if (hi - lo < 1e-9 * MAX(fabs(hi), 1e-3)) {

@@ -89,8 +89,8 @@ typedef struct Figure {
 #define FIGURE(field) offsetof(CompareModel, field)
 static const Figure figures[] = {
     { "params (M)", "params", "%.3f", FIGURE(params), 1e6 },
-    { "true GFLOPs", "true_gflops", "%.2f", FIGURE(gflops), 1 },
-    { "profiler GFLOPs", "profiler_gflops", "%.2f", FIGURE(profiler), 1 },
+    { "true GFLOPs", "true_gflops", "%.3g", FIGURE(gflops), 1 },
+    { "profiler GFLOPs", "profiler_gflops", "%.3g", FIGURE(profiler), 1 },
     { "f32 ms", "f32_ms", "%.2f", FIGURE(f32_ms), 1 },
     { "bf16 ms", "bf16_ms", "%.2f", FIGURE(bf16_ms), 1 },
     { "train ms/image", "train_ms_per_image", "%.2f", FIGURE(train_ms), 1 },
