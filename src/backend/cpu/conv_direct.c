@@ -6,21 +6,12 @@
  * multiplies it several times faster (oneDNN uses it). */
 #include "backend/cpu/conv_util.h"
 
-#include <cpuid.h>
-
-/* CPUID leaf 7: EDX bit 22. */
-static bool has_amx_bf16(void)
-{
-    unsigned a, b, c, d;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);
-}
-
 static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, size_t n)
 {
     ConvState s;
     if (!conv_describe(cpu, p, &s, why, n)) return false;
-    if (s.job.type == BF16 && has_amx_bf16()) return decline(why, n, "AMX is faster");
-    bool native = s.job.type == F32 || s.form.pairs; /* bf16 below AVX512_BF16 is nobody else's */
+    if (!conv_direct_takes(&s.core, why, n)) return false;
+    bool native = s.core.job.type == F32 || s.core.form.pairs; /* bf16 below AVX512_BF16 is nobody else's */
     if (native && !p->in_const[s.w]) return decline(why, n, "weights change");
     return conv_accept(cpu, p, &s, k, why, n);
 }

@@ -14,7 +14,7 @@ static void narrow(const float u[4], float g[3])
 }
 
 /* dw [O,C,3,3] = G^T u G of panel p; u is the sum of n arrays, w_bytes apart, that are laid out like packed weights. */
-static void unpack_panel(const ConvState *s, const float *sum, int n, int64_t p, float *dw)
+static void unpack_panel(const ConvCore *s, const float *sum, int n, int64_t p, float *dw)
 {
     int64_t C = s->job.C, o0 = conv_panel(s->job.O, s->form, p) * s->form.lanes;
     int64_t o1 = conv_panel(s->job.O, s->form, p + 1) * s->form.lanes, apart = s->w_bytes / 4;
@@ -41,7 +41,7 @@ static void unpack_panel(const ConvState *s, const float *sum, int n, int64_t p,
 
 static Status run_dw(Kernel *k, const KernelArgs *a, Error *err)
 {
-    const ConvState *s = k->state;
+    const ConvCore *s = &((const ConvState *)k->state)->core;
     ConvJob j = s->job;
     int64_t tiles = conv_tiles(s), panels = conv_panels(j.O, s->form);
     int across = conv_output_shares(s, tiles), along = s->threads / across;
@@ -70,16 +70,12 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
 {
     ConvState s;
     if (!conv_describe(cpu, p, &s, why, n)) return false;
-    const ConvJob *j = &s.job;
-    if (j->type != F32 || j->y_type != F32) return decline(why, n, "not f32");
-    if (j->kh != 3 || j->kw != 3 || j->stride != 1 || j->dilation != 1) return decline(why, n, "not 3x3 at stride 1");
-    if (j->C < 8) return decline(why, n, "few channels: transforms cost more than they save");
-    s.winograd = true;
+    if (!conv_winograd_takes(&s.core, why, n)) return false;
+    conv_core_winograd(&s.core, true);
     if (!str_eq(p->node->op->name, "conv2d_dw")) return conv_accept(cpu, p, &s, k, why, n);
-    s.w_bytes = conv_packed_bytes(&s);
-    s.thread_bytes = (s.isa->winograd_bytes(j->C) + 63) & ~(size_t)63;
     if (!accept(k, cpu, &s, sizeof s, run_dw, why, n)) return false;
-    k->scratch_bytes = (size_t)s.threads * (s.thread_bytes + (size_t)s.w_bytes) + (size_t)j->C * 4;
+    const ConvCore *c = &s.core;
+    k->scratch_bytes = (size_t)c->threads * (c->thread_bytes + (size_t)c->w_bytes) + (size_t)c->job.C * 4;
     k->strided_in = 3;
     return true;
 }

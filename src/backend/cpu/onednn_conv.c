@@ -3,8 +3,7 @@
  * Convolutions by oneDNN, forward and both gradients, images channels-last and dense. Constant weights are packed once;
  * others (training: f32 parameters) are reordered at each run, which costs a few per cent of the convolution.
  * The weight gradient is summed in f32 in oneDNN's layout and reordered to [O,I,kh,kw]. */
-#include "backend/cpu/cpu.h"
-#include "backend/cpu/onednn_util.h"
+#include "backend/cpu/conv_util.h"
 #include "ops/ops.h"
 
 typedef struct State {
@@ -50,42 +49,17 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
     return dnn_run(s->op, &d, err);
 }
 
-static DnnConv describe(const KernelPlan *p, DnnPass pass, const Type *x, const Type *w, const Type *y)
-{
-    const Node *n = p->node;
-    int64_t pad_w = attr_int(n, "pad_w");
-    DnnConv c = { .pass = pass, .n = x->shape.dim[0], .c = x->shape.dim[1], .h = x->shape.dim[2] };
-    c.w = x->shape.dim[3], c.o = y->shape.dim[1], c.ho = y->shape.dim[2], c.wo = y->shape.dim[3];
-    c.kh = w->shape.dim[2], c.kw = w->shape.dim[3];
-    c.stride = attr_int(n, "stride"), c.pad_h = attr_int(n, "pad"), c.pad_w = pad_w < 0 ? c.pad_h : pad_w;
-    c.dilation = attr_int(n, "dilation"), c.groups = attr_int(n, "groups");
-    c.x = x->dtype, c.y = y->dtype;
-    c.act = pass == DNN_FORWARD ? attr_text(n, "act") : "none";
-    return c;
-}
-
 static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, size_t n)
 {
-    const char *name = p->node->op->name;
     State s = { .x = 0, .w = 1, .b = -1, .res = -1, .dy = -1 };
     DnnConv c;
-    if (str_eq(name, "conv2d")) {
-        if (!is_float(&p->in[0]) || p->in[1].dtype != F32) return decline(why, n, "types other than f32 and bf16");
-        c = describe(p, s.pass = DNN_FORWARD, &p->in[0], &p->in[1], &p->out[0]);
-        if (has_in(p, 2)) c.bias = true, s.b = 2;
-        if (has_in(p, 3)) c.residual = true, s.res = 3;
-        if (c.residual && p->in[3].dtype != c.y) return decline(why, n, "residual of another type");
-    } else if (str_eq(name, "conv2d_dx")) {
-        if (!is_float(&p->in[0]) || p->in[1].dtype != F32) return decline(why, n, "types other than f32 and bf16");
-        c = describe(p, s.pass = DNN_DX, &p->in[2], &p->in[1], &p->in[0]);
-        s.x = -1, s.dy = 0;
-    } else {
-        if (!is_float(&p->in[0]) || !is_float(&p->in[1])) return decline(why, n, "types other than f32 and bf16");
-        c = describe(p, s.pass = DNN_DW, &p->in[1], &p->in[2], &p->in[0]);
-        s.x = 1, s.dy = 0, s.w = -1;
-    }
-    if (s.pass != DNN_FORWARD && c.x != c.y) return decline(why, n, "gradients of mixed types");
-    if (c.n < 1 || c.ho < 1 || c.wo < 1) return decline(why, n, "empty result");
+    if (!conv_of_plan(p, &c, why, n)) return false;
+    s.pass = c.pass;
+    if (c.bias) s.b = 2;
+    if (c.residual) s.res = 3;
+    if (c.pass == DNN_DX) s.x = -1, s.dy = 0;
+    if (c.pass == DNN_DW) s.x = 1, s.dy = 0, s.w = -1;
+    if (c.pass != DNN_FORWARD && c.x != c.y) return decline(why, n, "gradients of mixed types");
     s.op = dnn_conv(cpu->dnn, &c, p->threads, why, n);
     if (!s.op) return false;
     size_t packed = dnn_packed_bytes(s.op);

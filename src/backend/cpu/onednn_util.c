@@ -189,8 +189,13 @@ static bool finish(DnnOp *op, dnnl_primitive_desc_t pd, const char *name)
 
 typedef struct ConvDescs {
     dnnl_memory_desc_t x, w_any, b, y;
-    dnnl_dims_t stride, dilate, pad;
+    dnnl_dims_t stride, dilate, pad, pad_end;
 } ConvDescs;
+
+static int64_t pad_behind(int64_t pad, int64_t out, int64_t stride, int64_t dilation, int64_t k, int64_t size)
+{
+    return MAX(pad, (out - 1) * stride + dilation * (k - 1) + 1 - size - pad);
+}
 
 static bool conv_descs(const DnnConv *c, DnnOp *op, ConvDescs *m)
 {
@@ -203,6 +208,8 @@ static bool conv_descs(const DnnConv *c, DnnOp *op, ConvDescs *m)
     m->stride[0] = m->stride[1] = c->stride;
     m->dilate[0] = m->dilate[1] = c->dilation - 1;
     m->pad[0] = c->pad_h, m->pad[1] = c->pad_w;
+    m->pad_end[0] = pad_behind(c->pad_h, c->ho, c->stride, c->dilation, c->kh, c->h);
+    m->pad_end[1] = pad_behind(c->pad_w, c->wo, c->stride, c->dilation, c->kw, c->w);
     return dnnl_memory_desc_init_by_tag(&m->x, 4, xd, dnn_type(c->x), dnnl_nhwc) == dnnl_success &&
            dnnl_memory_desc_init_by_tag(&m->y, 4, yd, dnn_type(c->y), dnnl_nhwc) == dnnl_success &&
            dnnl_memory_desc_init_by_tag(&m->b, 1, bd, dnnl_f32, dnnl_a) == dnnl_success &&
@@ -221,7 +228,7 @@ static dnnl_primitive_desc_t conv_forward(const Dnn *d, const DnnConv *c, const 
     dnnl_primitive_desc_t pd = NULL;
     if (dnnl_dilated_convolution_forward_desc_init(&desc, prop, dnnl_convolution_direct, &m->x, &m->w_any,
                                                    c->bias ? &m->b : NULL, &m->y, m->stride, m->dilate, m->pad,
-                                                   m->pad) == dnnl_success)
+                                                   m->pad_end) == dnnl_success)
         pd = pick(d, &desc, attr, NULL, name);
     dnnl_primitive_attr_destroy(attr);
     return pd;
@@ -242,10 +249,10 @@ static dnnl_primitive_desc_t conv_backward(const Dnn *d, const DnnConv *c, const
     if (hint &&
         (c->pass == DNN_DX
              ? dnnl_dilated_convolution_backward_data_desc_init(&desc, dnnl_convolution_direct, &m->x, &m->w_any, &m->y,
-                                                                m->stride, m->dilate, m->pad, m->pad)
+                                                                m->stride, m->dilate, m->pad, m->pad_end)
              : dnnl_dilated_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, &m->x, &m->w_any,
                                                                    NULL, &m->y, m->stride, m->dilate, m->pad,
-                                                                   m->pad)) == dnnl_success)
+                                                                   m->pad_end)) == dnnl_success)
         pd = pick(d, &desc, attr, hint, name);
     if (hint) dnnl_primitive_desc_destroy(hint);
     if (attr) dnnl_primitive_attr_destroy(attr);
@@ -416,4 +423,22 @@ Status dnn_pack(DnnOp *op, const float *plain, void *packed, Error *err)
 Status dnn_unpack(DnnOp *op, const void *packed, float *plain, Error *err)
 {
     return reorder(op, packed, plain, err);
+}
+
+int64_t dnn_weight_at(const DnnOp *op, int dim, int64_t at)
+{
+    const dnnl_memory_desc_t *md = &op->w_packed;
+    const dnnl_blocking_desc_t *b = &md->format_desc.blocking;
+    int64_t offset = 0, step = 1;
+    int d = md->ndims == 5 ? dim : dim - 1; /* without groups there is no such dimension */
+    if (md->format_kind != dnnl_blocked || md->extra.flags) return -1;
+    if (d < 0) return 0;
+    for (int i = b->inner_nblks - 1; i >= 0; i--) { /* the last block is the innermost */
+        if (b->inner_idxs[i] == d) {
+            offset += at % b->inner_blks[i] * step;
+            at /= b->inner_blks[i];
+        }
+        step *= b->inner_blks[i];
+    }
+    return offset + at * b->strides[d];
 }

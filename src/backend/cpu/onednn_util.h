@@ -17,7 +17,8 @@ typedef struct DnnOp DnnOp;
 
 typedef enum DnnPass { DNN_FORWARD, DNN_DX, DNN_DW } DnnPass;
 
-/* A convolution. Images are channels-last and dense. y, dy share a type, so do x, dx. */
+/* A convolution. Images are channels-last and dense. y, dy share a type, so do x, dx. pad_* are before the image;
+ * behind it there is as much, or what ho and wo need where that is more. */
 typedef struct DnnConv {
     DnnPass pass;
     int64_t n, c, h, w, o, ho, wo, kh, kw, stride, pad_h, pad_w, dilation, groups;
@@ -59,5 +60,9 @@ Status dnn_run(DnnOp *op, const DnnArgs *a, Error *err);
 /* Plain f32 [O,I,kh,kw] -> packed, and back (dw). */
 Status dnn_pack(DnnOp *op, const float *plain, void *packed, Error *err);
 Status dnn_unpack(DnnOp *op, const void *packed, float *plain, Error *err);
+/* Where element [g,o,i,h,w] of a convolution's weights lies in the packed ones: the sum over its five dimensions of
+ * what this says of index `at` of dimension `dim`, in elements (f32; bf16 where x or, for DNN_DX, y is). -1: the layout
+ * is not of that kind. */
+int64_t dnn_weight_at(const DnnOp *op, int dim, int64_t at);
 
 #endif
