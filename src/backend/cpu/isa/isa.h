@@ -48,6 +48,7 @@ typedef struct Norm {
 } Norm;
 
 #include "backend/cpu/isa/conv.h"
+#include "backend/cpu/isa/mix.h"
 #include "backend/cpu/isa/sample.h"
 #include "backend/cpu/isa/subpixel.h"
 
@@ -95,6 +96,11 @@ typedef struct Norm {
     /* sum, like packed weights, += the transformed weights' gradient from tiles [lo, hi) of x and dy (in y) */        \
     X(void, winograd_dw,                                                                                               \
       (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, float *sum, void *scratch))                   \
+    /* the floats (bf16: pairs) [lo, hi) of a mixture without factors, from whole vectors to whole vectors */          \
+    X(void, mix, (const MixJob *j, int64_t lo, int64_t hi))                                                            \
+    /* blocks [lo, hi) of a mixture: with factors; f32 3x3 weights as winograd wants them, from taps inside */         \
+    X(void, mix_scaled, (const MixJob *j, int64_t lo, int64_t hi))                                                     \
+    X(void, mix_winograd, (const MixJob *j, int64_t lo, int64_t hi))                                                   \
     /* upsampling at learned offsets: rows [lo, hi) of x, counted through images; gradient of one group of one image   \
      */                                                                                                                \
     X(void, sample, (const SampleJob *j, int64_t lo, int64_t hi))                                                      \
