@@ -37,6 +37,32 @@ static const char *const more[] = {
     "!conv2d x[1,9,6,5] w[20,9,3,3]",
     "!conv2d x[1,12,4,3] w[66,12,3,3] pad=2 pad_w=1",
     "!conv2d x[1,16,25,23] w[16,16,3,3] pad=1",
+    "!dynconv2d x[2,32,9,11] bank[4,64,32,3,3] mix[2,4,1,1]:wide:pos stride=2 pad=1",
+    "!dynconv2d x[1,32,12,10] bank[4,64,32,3,3] mix[1,4,1,1]:wide:pos - - - - b[64] stride=2 pad=1 act=silu",
+    "!dynconv2d x[7,16,5,6] bank[4,48,16,3,3] mix[7,4,1,1]:wide:pos bias_bank[4,48] - - - b[48] stride=2 pad=1",
+    "!dynconv2d x[2,33,9,7] bank[4,37,33,3,3] mix[2,4,1,1]:wide:pos bias_bank[4,37] in_scale[2,33,1,1]:wide:pos "
+    "out_scale[2,37,1,1]:wide:pos spatial[2,9,1,1]:wide:pos b[37] stride=2 pad=1",
+    "!dynconv2d x[1,32,11,9] bank[1,64,32,3,3] - - in_scale[1,32,1,1]:wide:pos out_scale[1,64,1,1]:wide:pos "
+    "spatial[1,9,1,1]:wide:pos stride=2 pad=1",
+    "!dynconv2d x[2,16,9,7] bank[4,32,16,3,3] mix[2,4,1,1]:wide:pos - in_scale[2,16,1,1]:wide:pos "
+    "out_scale[2,32,1,1]:wide:pos spatial[2,9,1,1]:wide:pos b[32] res[2,32,9,7] pad=1 act=silu",
+    "!dynconv2d x[2,19,8,9] bank[3,33,19,3,3] mix[2,3,1,1]:wide:pos - in_scale[2,19,1,1]:wide:pos - "
+    "spatial[2,9,1,1]:wide:pos pad=1",
+    "!dynconv2d x[2,64,7,7] bank[4,64,64,3,3] mix[2,4,1,1]:wide:pos pad=1",
+    "!dynconv2d x[1,48,9,8] bank[1,80,48,1,1] - - in_scale[1,48,1,1]:wide:pos out_scale[1,80,1,1]:wide:pos",
+    "!dynconv2d x[2,7,9,8] bank[4,90,7,3,3] mix[2,4,1,1]:wide:pos - in_scale[2,7,1,1]:wide:pos - "
+    "spatial[2,9,1,1]:wide:pos pad=2 dilation=2 act=relu",
+    "!dynconv2d x[2,3,21,19] bank[4,16,3,3,3] mix[2,4,1,1]:wide:pos - in_scale[2,3,1,1]:wide:pos "
+    "out_scale[2,16,1,1]:wide:pos spatial[2,9,1,1]:wide:pos b[16] stride=2 pad=1 act=silu",
+    "!dynconv2d x[2,32,7,8] bank[4,32,1,3,3] mix[2,4,1,1]:wide:pos bias_bank[4,32] in_scale[2,32,1,1]:wide:pos - "
+    "spatial[2,9,1,1]:wide:pos groups=32 pad=1",
+    "!dynconv2d x[1,32,7,8] bank[1,32,1,3,3] - - in_scale[1,32,1,1]:wide:pos - spatial[1,9,1,1]:wide:pos groups=32 "
+    "pad=1",
+    "!dynconv2d x[2,64,6,7] bank[2,32,32,3,3] mix[2,2,1,1]:wide:pos - in_scale[2,64,1,1]:wide:pos "
+    "out_scale[2,32,1,1]:wide:pos spatial[2,9,1,1]:wide:pos groups=2 pad=1",
+    "!dynconv2d x[2,32,10,11] bank[5,32,32,3,3] mix[2,5,1,1]:wide:pos same=1 stride=2",
+    "!dynconv2d x[2,16,9,11] bank[2,24,16,2,4] mix[2,2,1,1]:wide:pos - in_scale[2,16,1,1]:wide:pos same=1 stride=3",
+    "!dynconv2d x[2,24,6,5] bank[1,40,24,3,3] - - - - - b[40] pad=1 out=f32",
     "!fold_conv w[19,5,3,3] gamma[19] beta[19] mean[19] var[19]:pos",
     "!fold_conv w[4,19,5,3,3] gamma[19] beta[19] mean[19] var[19]:pos b[19] dim=1",
     "!fold_conv w[4,19] gamma[19] beta[19] mean[19] var[19]:pos dim=1",
@@ -88,10 +114,10 @@ static const char *first_word(const char *line, char *word, size_t n)
 /* Types as a model has them: parameters of these operators are f32, convolution weights row-major. */
 static OpCase as_in_a_model(const OpCase *c)
 {
-    static const char *const names[] = { "w", "b", "gamma", "beta", "mean", "var" };
+    static const char *const names[] = { "w", "b", "gamma", "beta", "mean", "var", "bank", "bias_bank" };
     OpCase m = *c;
-    bool params = str_starts(c->op->name, "conv2d") || str_starts(c->op->name, "batchnorm") ||
-                  str_starts(c->op->name, "fold_conv");
+    bool params =
+        strstr(c->op->name, "conv2d") || str_starts(c->op->name, "batchnorm") || str_starts(c->op->name, "fold_conv");
     for (int i = 0; i < c->n_in; i++)
         for (size_t k = 0; params && k < COUNT_OF(names); k++)
             if (str_eq(names[k], c->name[i])) m.wide[i] = m.param[i] = true;
@@ -298,7 +324,7 @@ static void try_case(const OpCase *c, DType act, bool must, Arena *a)
             t.ranged = way & 1, t.constant = way & 2, t.b = device[way / 4].b, t.level = device[way / 4].level;
             if (try_node(&t)) continue;
             /* sum_to of equal types is a view: the planner runs nothing */
-            if (must && !str_eq(t.n->op->name, "sum_to"))
+            if (must && !str_eq(t.n->op->name, "sum_to") && !str_starts(t.n->op->name, "dynconv2d_d"))
                 fail_msg("%s: no kernel takes %s at %s in %s", c->line, t.n->op->name, t.level, dtype_name(act));
             break;
         }

@@ -151,7 +151,7 @@ void conv_compute(const ConvCore *s, const ConvJob *j, char *scratch)
 
 /* ---- geometry ------------------------------------------------------------------------------------------------ */
 
-static bool plan_types(const KernelPlan *p, const Type *x, const Type *w, const Type *y, char *why, size_t n)
+bool conv_types(const Type *x, const Type *w, const Type *y, char *why, size_t n)
 {
     if (!is_float(x) || !is_float(y) || w->dtype != F32) return decline(why, n, "types other than f32 and bf16");
     if (!is_image(x) || !is_image(y)) return decline(why, n, "row-major image");
@@ -159,21 +159,37 @@ static bool plan_types(const KernelPlan *p, const Type *x, const Type *w, const 
     return true;
 }
 
+DnnConv conv_of(const ConvGeometry *q, DnnPass pass, int64_t batch, DType x, DType y)
+{
+    return (DnnConv) { .pass = pass,
+                       .n = batch,
+                       .c = q->C,
+                       .h = q->H,
+                       .w = q->W,
+                       .o = q->O,
+                       .ho = q->Ho,
+                       .wo = q->Wo,
+                       .kh = q->kh,
+                       .kw = q->kw,
+                       .stride = q->stride,
+                       .pad_h = q->pad_h,
+                       .pad_w = q->pad_w,
+                       .dilation = q->dilation,
+                       .groups = q->groups,
+                       .x = x,
+                       .y = y,
+                       .act = "none" };
+}
+
 bool conv_of_plan(const KernelPlan *p, DnnConv *c, char *why, size_t n)
 {
-    const Node *node = p->node;
-    bool dx = str_eq(node->op->name, "conv2d_dx"), dw = str_eq(node->op->name, "conv2d_dw");
+    bool dx = str_eq(p->node->op->name, "conv2d_dx"), dw = str_eq(p->node->op->name, "conv2d_dw");
     const Type *x = dx ? &p->out[0] : &p->in[dw ? 1 : 0], *w = &p->in[dw ? 2 : 1], *y = dx || dw ? p->in : p->out;
-    int64_t pad_w = attr_int(node, "pad_w");
-    if (!plan_types(p, x, w, y, why, n)) return false;
-    *c = (DnnConv) { .pass = dx ? DNN_DX : dw ? DNN_DW : DNN_FORWARD, .x = x->dtype, .y = y->dtype };
-    c->n = x->shape.dim[0], c->c = x->shape.dim[1], c->h = x->shape.dim[2], c->w = x->shape.dim[3];
-    c->o = y->shape.dim[1], c->ho = y->shape.dim[2], c->wo = y->shape.dim[3];
-    c->kh = w->shape.dim[2], c->kw = w->shape.dim[3];
-    c->stride = attr_int(node, "stride"), c->pad_h = attr_int(node, "pad"), c->pad_w = pad_w < 0 ? c->pad_h : pad_w;
-    c->dilation = attr_int(node, "dilation"), c->groups = attr_int(node, "groups");
-    c->act = dx || dw ? "none" : attr_text(node, "act");
-    if (c->pass == DNN_FORWARD) c->bias = has_in(p, 2), c->residual = has_in(p, 3);
+    if (!conv_types(x, w, y, why, n)) return false;
+    ConvGeometry q = conv_geometry(p->node, x->shape.dim, w->shape.dim, false);
+    *c = conv_of(&q, dx ? DNN_DX : dw ? DNN_DW : DNN_FORWARD, x->shape.dim[0], x->dtype, y->dtype);
+    if (dx || dw) return true;
+    c->act = attr_text(p->node, "act"), c->bias = has_in(p, 2), c->residual = has_in(p, 3);
     if (c->residual && p->in[3].dtype != c->y) return decline(why, n, "residual of another type");
     return true;
 }

@@ -9,7 +9,13 @@
 
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/onednn_util.h"
+#include "ops/conv_util.h"
 
+/* The convolution of `batch` samples of this geometry; bias, residual and activation are for the caller to add. */
+DnnConv conv_of(const ConvGeometry *q, DnnPass pass, int64_t batch, DType x, DType y);
+
+/* Declines types and layouts of x, w and y that no kernel takes. */
+bool conv_types(const Type *x, const Type *w, const Type *y, char *why, size_t n);
 /* The convolution of a plan of conv2d, conv2d_dx or conv2d_dw; declines types and layouts that no kernel takes. */
 bool conv_of_plan(const KernelPlan *p, DnnConv *c, char *why, size_t n);
 

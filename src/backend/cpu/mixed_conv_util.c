@@ -124,18 +124,19 @@ static bool dnn_blocks(MixedConv *m)
     if (!lines) return true;
     for (int64_t g = 0; g < m->c.groups; g++)
         for (int64_t l = 0; l < lanes; l += width)
-            for (int64_t r = 0, n; r < rows; r += n)
+            for (int64_t r = 0, n = unit; r < rows; r += n, n = unit) {
+                while (r + n < rows && row[r + n] == row[r] + n * width)
+                    n += unit;
                 for (int64_t t = 0; t < m->taps; t++) {
                     int64_t h = t / m->c.kw, w = t % m->c.kw;
                     MixBlock b = { .width = (int32_t)width, .lane = (int32_t)(g * lanes + l) };
-                    for (n = unit; r + n < rows && row[r + n] == row[r] + n * width; n += unit)
-                        ;
                     b.from = (m->at[0][g] + m->at[lane_dim][l] + row[r] + m->at[3][h] + m->at[4][w]) / unit;
                     b.to = b.from, b.row = (int32_t)(t * m->rows + g * rows + r);
                     b.lines = (int32_t)((n + unit - 1) / unit);
                     units += b.lines * width;
                     if (!add_lines(m, b, 1)) return false;
                 }
+            }
     m->gaps = units * 4 != m->mixed_bytes;
     return true;
 }

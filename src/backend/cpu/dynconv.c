@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dynconv2d: one sample after the other, its kernel mixed in the layout of the convolution that runs with it
+ * (mixed_conv_util.h). A constant bank is packed in load(), another one once a run. The bias is mixed into one that the
+ * convolution is given at run time; what else conv2d fuses is fused here. */
+#include "backend/cpu/mixed_conv_util.h"
+#include "ops/dynconv_util.h"
+#include "ops/ops.h"
+
+typedef struct State {
+    MixedConv *conv;
+    DynConvPorts port; /* -1: absent */
+    int64_t N, O, K;
+    void *packed;              /* a constant bank */
+    size_t packed_at, bias_at; /* in scratch: another bank; a sample's bias */
+} State;
+
+static void free_state(Kernel *k)
+{
+    State *s = k->state;
+    if (!s) return;
+    mixed_conv_free(&s->conv);
+    mem_free(s->packed);
+    mem_free(s);
+    k->state = NULL;
+}
+
+static Status load(Kernel *k, const KernelArgs *a, Error *err)
+{
+    State *s = k->state;
+    return mixed_conv_pack(s->conv, a->in[s->port.bank].data, s->packed, err);
+}
+
+/* Operand [N,..,1,1] of sample n; NULL: absent. */
+static const float *sample(const KernelArgs *a, int port, int64_t n)
+{
+    return port < 0 ? NULL : (const float *)a->in[port].data + n * a->in[port].stride[0];
+}
+
+static const void *image(const Tensor *t, int64_t n)
+{
+    return (const char *)t->data + (size_t)(n * t->stride[0]) * dtype_bytes(t->dtype);
+}
+
+/* b + sum_k mix[k] bias_bank[k]; NULL: none. */
+static const float *bias_of(const State *s, const KernelArgs *a, const float *mix, float *sum)
+{
+    const float *b = s->port.b < 0 ? NULL : a->in[s->port.b].data;
+    const float *bank = s->port.bias_bank < 0 ? NULL : a->in[s->port.bias_bank].data;
+    if (!bank) return b;
+    for (int64_t o = 0; o < s->O; o++)
+        sum[o] = b ? b[o] : 0;
+    for (int64_t k = 0; k < s->K; k++)
+        for (int64_t o = 0; o < s->O; o++)
+            sum[o] += (mix ? mix[k] : 1) * bank[k * s->O + o];
+    return sum;
+}
+
+static Status run(Kernel *k, const KernelArgs *a, Error *err)
+{
+    const State *s = k->state;
+    const DynConvPorts *p = &s->port;
+    const Tensor *x = &a->in[p->x], *y = &a->out[0], *res = p->res < 0 ? NULL : &a->in[p->res];
+    char *scratch = a->scratch, *packed = s->packed ? s->packed : scratch + s->packed_at;
+    MixedArgs c = { .x_pixel = rows_of(x).b.ld, .y_pixel = rows_of(y).b.ld };
+    if (res) c.res_pixel = rows_of(res).b.ld;
+    if (!s->packed) TRY(mixed_conv_pack(s->conv, a->in[p->bank].data, packed, err));
+    for (int64_t n = 0; n < s->N; n++) {
+        Mixture m = { sample(a, p->mix, n), sample(a, p->in_scale, n), sample(a, p->out_scale, n),
+                      sample(a, p->spatial, n) };
+        c.x = image(x, n), c.y = (void *)(uintptr_t)image(y, n), c.res = res ? image(res, n) : NULL;
+        c.bias = bias_of(s, a, m.mix, (float *)(scratch + s->bias_at));
+        TRY(mixed_conv_run(s->conv, packed, &m, &c, scratch, err));
+    }
+    return DYN_OK;
+}
+
+/* The operands that are there; declines what is not f32. */
+static bool operands(const KernelPlan *p, DynConvPorts *port, char *why, size_t n)
+{
+    *port = *dynconv_ports(p->node->op);
+    int *optional[] = { &port->mix, &port->bias_bank, &port->in_scale, &port->out_scale, &port->spatial, &port->b };
+    if (!has_in(p, port->res)) port->res = -1;
+    for (size_t i = 0; i < COUNT_OF(optional); i++) {
+        if (!has_in(p, *optional[i]))
+            *optional[i] = -1;
+        else if (p->in[*optional[i]].dtype != F32)
+            return decline(why, n, "shares, scales or biases that are not f32");
+    }
+    return true;
+}
+
+static uint64_t bit(int port)
+{
+    return port < 0 ? 0 : UINT64_C(1) << port;
+}
+
+static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, size_t n)
+{
+    State s = { 0 };
+    DynConvPorts *q = &s.port;
+    if (!operands(p, q, why, n)) return false;
+    const Type *x = &p->in[q->x], *bank = &p->in[q->bank], *y = &p->out[0];
+    if (!conv_types(x, bank, y, why, n)) return false;
+    if (q->res >= 0 && p->in[q->res].dtype != y->dtype) return decline(why, n, "residual of another type");
+    ConvGeometry g = dynconv_geometry(p->node, x->shape.dim, bank->shape.dim);
+    DnnConv c = conv_of(&g, DNN_FORWARD, 1, x->dtype, y->dtype);
+    c.act = attr_text(p->node, "act"), c.bias = q->b >= 0 || q->bias_bank >= 0, c.residual = q->res >= 0;
+    s.N = x->shape.dim[0], s.O = g.O, s.K = bank->shape.dim[0];
+    s.conv = mixed_conv_new(cpu, &c, s.K, q->in_scale >= 0 || q->out_scale >= 0 || q->spatial >= 0, p->threads, why, n);
+    if (!s.conv) return false;
+    size_t bytes = mixed_conv_bank_bytes(s.conv);
+    bool keep = p->in_const[q->bank];
+    s.bias_at = mixed_conv_scratch_bytes(s.conv);
+    s.packed_at = (s.bias_at + (size_t)s.O * sizeof(float) + 63) & ~(size_t)63;
+    if (keep) s.packed = mem_alloc(bytes);
+    if ((keep && !s.packed) || !accept(k, cpu, &s, sizeof s, run, why, n)) {
+        mixed_conv_free(&s.conv);
+        mem_free(s.packed);
+        return decline(why, n, "out of memory");
+    }
+    k->impl = mixed_conv_impl(s.conv);
+    k->scratch_bytes = s.packed_at + (keep ? 0 : bytes);
+    k->load = keep ? load : NULL;
+    k->free = free_state;
+    k->strided_in = bit(q->mix) | bit(q->in_scale) | bit(q->out_scale) | bit(q->spatial);
+    if (mixed_conv_strided(s.conv)) k->strided_in |= bit(q->x) | bit(q->res), k->strided_out = 1;
+    return true;
+}
+
+const CpuKernel cpu_dynconv = { .name = "dynconv", .ops = "dynconv2d", .priority = PRIORITY_OWN, .claim = claim };
