@@ -291,7 +291,6 @@ bool conv_accept(const Cpu *cpu, const KernelPlan *p, ConvState *s, Kernel *k, c
     k->scratch_bytes = (size_t)s->core.threads * s->core.thread_bytes + (s->constant ? 0 : bytes);
     k->strided_in = 1 | (s->res >= 0 ? 1 << 3 : 0);
     k->strided_out = 1;
-    if (s->constant)
-        kernel_packs(k, bytes, pack_once, "%s", conv_form_text(&s->core, CONV_PACKED, form, sizeof form));
+    if (s->constant) kernel_packs(k, bytes, pack_once, "%s", conv_form_text(&s->core, CONV_PACKED, form, sizeof form));
     return true;
 }

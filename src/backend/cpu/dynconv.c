@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * dynconv2d: one sample after the other, its kernel mixed in the layout of the convolution that runs with it
- * (mixed_conv_util.h). A constant bank is packed in load(), another one once a run. The bias is mixed into one that the
+ * (mixed_conv_util.h). A constant bank is packed once, another one at each run. The bias is mixed into one that the
  * convolution is given at run time; what else conv2d fuses is fused here. */
 #include "backend/cpu/mixed_conv_util.h"
 #include "ops/dynconv_util.h"
@@ -11,8 +11,8 @@ typedef struct State {
     MixedConv *conv;
     DynConvPorts port; /* -1: absent */
     int64_t N, O, K;
-    void *packed;              /* a constant bank */
-    size_t packed_at, bias_at; /* in scratch: another bank; a sample's bias */
+    bool constant;             /* the bank is packed once */
+    size_t packed_at, bias_at; /* in scratch: a bank that is not; a sample's bias */
 } State;
 
 static void free_state(Kernel *k)
@@ -20,15 +20,14 @@ static void free_state(Kernel *k)
     State *s = k->state;
     if (!s) return;
     mixed_conv_free(&s->conv);
-    mem_free(s->packed);
     mem_free(s);
     k->state = NULL;
 }
 
-static Status load(Kernel *k, const KernelArgs *a, Error *err)
+static Status pack(Kernel *k, const KernelArgs *a, Error *err)
 {
     State *s = k->state;
-    return mixed_conv_pack(s->conv, a->in[s->port.bank].data, s->packed, err);
+    return mixed_conv_pack(s->conv, a->in[s->port.bank].data, a->packed, err);
 }
 
 /* Operand [N,..,1,1] of sample n; NULL: absent. */
@@ -61,10 +60,10 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
     const State *s = k->state;
     const DynConvPorts *p = &s->port;
     const Tensor *x = &a->in[p->x], *y = &a->out[0], *res = p->res < 0 ? NULL : &a->in[p->res];
-    char *scratch = a->scratch, *packed = s->packed ? s->packed : scratch + s->packed_at;
+    char *scratch = a->scratch, *packed = s->constant ? a->packed : scratch + s->packed_at;
     MixedArgs c = { .x_pixel = rows_of(x).b.ld, .y_pixel = rows_of(y).b.ld };
     if (res) c.res_pixel = rows_of(res).b.ld;
-    if (!s->packed) TRY(mixed_conv_pack(s->conv, a->in[p->bank].data, packed, err));
+    if (!s->constant) TRY(mixed_conv_pack(s->conv, a->in[p->bank].data, packed, err));
     for (int64_t n = 0; n < s->N; n++) {
         Mixture m = { sample(a, p->mix, n), sample(a, p->in_scale, n), sample(a, p->out_scale, n),
                       sample(a, p->spatial, n) };
@@ -98,6 +97,7 @@ static uint64_t bit(int port)
 static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, size_t n)
 {
     State s = { 0 };
+    char form[PACKED_FORM];
     DynConvPorts *q = &s.port;
     if (!operands(p, q, why, n)) return false;
     const Type *x = &p->in[q->x], *bank = &p->in[q->bank], *y = &p->out[0];
@@ -110,18 +110,13 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     s.conv = mixed_conv_new(cpu, &c, s.K, q->in_scale >= 0 || q->out_scale >= 0 || q->spatial >= 0, p->threads, why, n);
     if (!s.conv) return false;
     size_t bytes = mixed_conv_bank_bytes(s.conv);
-    bool keep = p->in_const[q->bank];
+    s.constant = p->in_const[q->bank];
     s.bias_at = mixed_conv_scratch_bytes(s.conv);
     s.packed_at = (s.bias_at + (size_t)s.O * sizeof(float) + 63) & ~(size_t)63;
-    if (keep) s.packed = mem_alloc(bytes);
-    if ((keep && !s.packed) || !accept(k, cpu, &s, sizeof s, run, why, n)) {
-        mixed_conv_free(&s.conv);
-        mem_free(s.packed);
-        return decline(why, n, "out of memory");
-    }
+    if (!accept(k, cpu, &s, sizeof s, run, why, n)) return mixed_conv_free(&s.conv), false;
     k->impl = mixed_conv_impl(s.conv);
-    k->scratch_bytes = s.packed_at + (keep ? 0 : bytes);
-    k->load = keep ? load : NULL;
+    k->scratch_bytes = s.packed_at + (s.constant ? 0 : bytes);
+    if (s.constant) kernel_packs(k, bytes, pack, "%s", mixed_conv_form(s.conv, form, sizeof form));
     k->free = free_state;
     k->strided_in = bit(q->mix) | bit(q->in_scale) | bit(q->out_scale) | bit(q->spatial);
     if (mixed_conv_strided(s.conv)) k->strided_in |= bit(q->x) | bit(q->res), k->strided_out = 1;

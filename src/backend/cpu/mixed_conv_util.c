@@ -210,6 +210,16 @@ size_t mixed_conv_bank_bytes(const MixedConv *m)
     return (size_t)(m->K * m->apart);
 }
 
+static ConvOrder bank_order(const MixedConv *m)
+{
+    return m->core.winograd ? CONV_TAPS_INSIDE : CONV_PACKED;
+}
+
+char *mixed_conv_form(const MixedConv *m, char *buf, size_t n)
+{
+    return m->op ? dnn_packed_form(m->op, buf, n) : conv_form_text(&m->core, bank_order(m), buf, n);
+}
+
 Status mixed_conv_pack(const MixedConv *m, const float *bank, void *packed, Error *err)
 {
     for (int64_t k = 0; k < m->K; k++) {
@@ -217,7 +227,7 @@ Status mixed_conv_pack(const MixedConv *m, const float *bank, void *packed, Erro
         char *to = (char *)packed + k * m->apart;
         memset(to + m->apart - 64, 0, 64);
         if (!m->op)
-            conv_pack(&m->core, w, m->core.winograd ? CONV_TAPS_INSIDE : CONV_PACKED, to);
+            conv_pack(&m->core, w, bank_order(m), to);
         else if (dnn_packed_bytes(m->op))
             TRY(dnn_pack(m->op, w, to, err));
         else

@@ -30,7 +30,8 @@ const char *mixed_conv_impl(const MixedConv *m); /* lives as long as m */
 /* Images may be channel ranges of wider ones. */
 bool mixed_conv_strided(const MixedConv *m);
 
-size_t mixed_conv_bank_bytes(const MixedConv *m); /* the packed bank */
+size_t mixed_conv_bank_bytes(const MixedConv *m);               /* the packed bank */
+char *mixed_conv_form(const MixedConv *m, char *buf, size_t n); /* its layout, for kernel_packs */
 size_t mixed_conv_scratch_bytes(const MixedConv *m);
 /* bank [K,O,I,kh,kw] f32 -> packed, 64-byte aligned. */
 Status mixed_conv_pack(const MixedConv *m, const float *bank, void *packed, Error *err);
