@@ -508,6 +508,7 @@ static void test_every_module(void **state)
         { "SPPF", "[8]" },
         { "SPP", "[8]" },
         { "Concat", "[1]" },
+        { "DoubleAttentionLayer", "[null, null, True, True]" },
         { "nn.Upsample", "[null, 2]" },
         { "DySample", "[]" },
         { "nn.Conv2d", "[8, 8, 1]" },

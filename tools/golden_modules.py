@@ -17,12 +17,13 @@ import yaml
 from torch import nn
 
 import golden_file as gf
+import golden_attention
 import golden_dynconv
 import golden_dysample
 import golden_plain
 
 MODULES = {}  # name -> (class, case lines)
-for part in (golden_plain, golden_dynconv, golden_dysample):
+for part in (golden_plain, golden_dynconv, golden_dysample, golden_attention):
     MODULES.update(part.MODULES)
 
 

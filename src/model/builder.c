@@ -55,7 +55,7 @@ static Value conv_weight(Builder *b, int64_t c_in, ConvOpt o, double *fan_in)
     double fan = (double)c_group * (double)o.k * (double)o.k;
     if (fan_in) *fan_in = fan;
     return graph_param(b->g, "weight", PARAM_WEIGHT, SHAPE(o.c_out, c_group, o.k, o.k),
-                       (Init) { INIT_UNIFORM, 1 / sqrt(fan) });
+                       o.zero ? (Init) { INIT_CONST, 0 } : (Init) { INIT_UNIFORM, 1 / sqrt(fan) });
 }
 
 typedef struct NormParams {

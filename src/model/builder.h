@@ -70,6 +70,7 @@ typedef struct ConvOpt {
     int64_t pad; /* used when pad_given; else "same": dilation * (k - 1) / 2 rounded to even k as
                     the reference does */
     bool pad_given;
+    bool zero; /* the weights begin at 0 */
     Act act;
 } ConvOpt;
 

@@ -122,7 +122,7 @@ static const char *behind_place(const char *text, const char *file)
     if (!*file || strncmp(text, file, n) != 0 || text[n] != ':') return NULL;
     text += n + 1;
     text += strspn(text, "0123456789:");
-    return *text == ' ' ? text + 1 : NULL;
+    return *text == ' ' && text[-1] == ':' ? text + 1 : NULL; /* "file:4 (row 1): " is the graph's mention */
 }
 
 /* Takes the graph's own mention of the row out of its message: the place is put in front. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuse - activations into the batchnorm or convolution before them; a residual into a convolution's epilogue. Only
- * where the intermediate has no other reader, so that nothing is computed twice. */
+ * fuse - activations into the batchnorm or convolution before them; a residual into the epilogue of what takes one.
+ * Only where the intermediate has no other reader, so that nothing is computed twice. */
 #include "ops/conv_util.h"
 #include "passes/rewrite.h"
 
@@ -49,6 +49,13 @@ static bool fuse_activation(Rewrite *r, const Node *n)
     return true;
 }
 
+/* Which input of p a residual may become; -1: it takes none, or has one. */
+static int residual_slot(const Node *p)
+{
+    int slot = ports_of(p) ? ports_of(p)->res : p->op == &op_mix_channels ? 2 : -1;
+    return slot < p->n_in && slot >= 0 && p->in[slot].id ? -1 : slot;
+}
+
 static bool fuse_residual(Rewrite *r, const Node *n)
 {
     if (n->op != &op_add) return false;
@@ -56,17 +63,17 @@ static bool fuse_residual(Rewrite *r, const Node *n)
         Value branch = n->in[1 - side], other = n->in[side];
         if (r->uses[branch.id] != 1) continue;
         const Node *p = r->map[branch.id].id ? value_node(r->dst, r->map[branch.id]) : NULL;
-        if (!p || !ports_of(p) || has_residual(p)) continue;
+        int slot = p ? residual_slot(p) : -1;
+        if (slot < 0) continue;
         if (!shape_eq(&value_type(r->src, branch)->shape, &value_type(r->src, other)->shape)) continue;
-        int res = ports_of(p)->res;
         Value in[MAX_CONV_IN] = { 0 };
         for (int i = 0; i < p->n_in; i++)
             in[i] = p->in[i];
-        in[res] = r->map[other.id];
+        in[slot] = r->map[other.id];
         Value v = graph_copy(r->dst,
                              &(Node) { .kind = NODE_OP,
                                        .op = p->op,
-                                       .n_in = res + 1,
+                                       .n_in = MAX(p->n_in, slot + 1),
                                        .attr = p->attr,
                                        .n_attr = p->n_attr,
                                        .name = p->name,

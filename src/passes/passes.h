@@ -19,8 +19,11 @@ Status pass_train_mode(const Graph *in, Graph **out, Error *err);
  * g = gamma / sqrt(var + eps). */
 Status pass_fold_batchnorm(const Graph *in, Graph **out, Error *err);
 
-/* Fuses an activation into the batchnorm or convolution before it and, at inference, a residual add into a
- * convolution's epilogue, where the intermediate has no other use. */
+/* Takes 1x1 convolutions of an attention block to its descriptors instead of all positions where that is cheaper. */
+Status pass_reassociate(const Graph *in, Graph **out, Error *err);
+
+/* Fuses an activation into the batchnorm or convolution before it and, at inference, a residual add into the epilogue
+ * of a convolution or mix_channels, where the intermediate has no other use. */
 Status pass_fuse(const Graph *in, Graph **out, Error *err);
 
 /* Appends the backward pass of output `loss` (one element): a gradient output "grad:NAME" for every trainable parameter

@@ -38,13 +38,13 @@ static Status run(PassFn *const *pass, const Graph *in, Graph **out, Error *err)
 
 Status passes_inference(const Graph *in, Graph **out, Error *err)
 {
-    static PassFn *const list[] = { pass_fold_batchnorm, pass_dce, pass_fuse, pass_dce, NULL };
+    static PassFn *const list[] = { pass_fold_batchnorm, pass_reassociate, pass_dce, pass_fuse, pass_dce, NULL };
     return run(list, in, out, err);
 }
 
 Status passes_training(const Graph *in, const char *loss, Graph **out, Error *err)
 {
-    static PassFn *const before[] = { pass_train_mode, pass_dce, pass_fuse, pass_dce, NULL };
+    static PassFn *const before[] = { pass_train_mode, pass_reassociate, pass_dce, pass_fuse, pass_dce, NULL };
     Graph *forward;
     TRY(run(before, in, &forward, err));
     Status s = pass_autodiff(forward, loss, out, err);
