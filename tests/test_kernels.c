@@ -324,7 +324,7 @@ static void try_case(const OpCase *c, DType act, bool must, Arena *a)
             t.ranged = way & 1, t.constant = way & 2, t.b = device[way / 4].b, t.level = device[way / 4].level;
             if (try_node(&t)) continue;
             /* sum_to of equal types is a view: the planner runs nothing */
-            if (must && !str_eq(t.n->op->name, "sum_to") && !str_starts(t.n->op->name, "dynconv2d_d"))
+            if (must && !str_eq(t.n->op->name, "sum_to"))
                 fail_msg("%s: no kernel takes %s at %s in %s", c->line, t.n->op->name, t.level, dtype_name(act));
             break;
         }

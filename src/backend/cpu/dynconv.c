@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * dynconv2d: one sample after the other, its kernel mixed in the layout of the convolution that runs with it
- * (mixed_conv_util.h). A constant bank is packed once, another one at each run. The bias is mixed into one that the
- * convolution is given at run time; what else conv2d fuses is fused here. */
+ * dynconv2d and dynconv2d_dx: one sample after the other, its kernel mixed in the layout of the convolution that runs
+ * with it (mixed_conv_util.h). A constant bank is packed once, another one at each run. The bias is mixed into one that
+ * the convolution is given at run time; what else conv2d fuses is fused here. */
+#include "backend/cpu/dynconv_util.h"
 #include "backend/cpu/mixed_conv_util.h"
-#include "ops/dynconv_util.h"
-#include "ops/ops.h"
 
 typedef struct State {
     MixedConv *conv;
     DynConvPorts port; /* -1: absent */
+    int from;          /* the image that is convolved: x, or dy */
     int64_t N, O, K;
     bool constant;             /* the bank is packed once */
     size_t packed_at, bias_at; /* in scratch: a bank that is not; a sample's bias */
@@ -36,11 +36,6 @@ static const float *sample(const KernelArgs *a, int port, int64_t n)
     return port < 0 ? NULL : (const float *)a->in[port].data + n * a->in[port].stride[0];
 }
 
-static const void *image(const Tensor *t, int64_t n)
-{
-    return (const char *)t->data + (size_t)(n * t->stride[0]) * dtype_bytes(t->dtype);
-}
-
 /* b + sum_k mix[k] bias_bank[k]; NULL: none. */
 static const float *bias_of(const State *s, const KernelArgs *a, const float *mix, float *sum)
 {
@@ -59,7 +54,7 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
 {
     const State *s = k->state;
     const DynConvPorts *p = &s->port;
-    const Tensor *x = &a->in[p->x], *y = &a->out[0], *res = p->res < 0 ? NULL : &a->in[p->res];
+    const Tensor *x = &a->in[s->from], *y = &a->out[0], *res = p->res < 0 ? NULL : &a->in[p->res];
     char *scratch = a->scratch, *packed = s->constant ? a->packed : scratch + s->packed_at;
     MixedArgs c = { .x_pixel = rows_of(x).b.ld, .y_pixel = rows_of(y).b.ld };
     if (res) c.res_pixel = rows_of(res).b.ld;
@@ -67,26 +62,11 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
     for (int64_t n = 0; n < s->N; n++) {
         Mixture m = { sample(a, p->mix, n), sample(a, p->in_scale, n), sample(a, p->out_scale, n),
                       sample(a, p->spatial, n) };
-        c.x = image(x, n), c.y = (void *)(uintptr_t)image(y, n), c.res = res ? image(res, n) : NULL;
+        c.x = dynconv_image(x, n), c.y = dynconv_image(y, n), c.res = res ? dynconv_image(res, n) : NULL;
         c.bias = bias_of(s, a, m.mix, (float *)(scratch + s->bias_at));
         TRY(mixed_conv_run(s->conv, packed, &m, &c, scratch, err));
     }
     return DYN_OK;
-}
-
-/* The operands that are there; declines what is not f32. */
-static bool operands(const KernelPlan *p, DynConvPorts *port, char *why, size_t n)
-{
-    *port = *dynconv_ports(p->node->op);
-    int *optional[] = { &port->mix, &port->bias_bank, &port->in_scale, &port->out_scale, &port->spatial, &port->b };
-    if (!has_in(p, port->res)) port->res = -1;
-    for (size_t i = 0; i < COUNT_OF(optional); i++) {
-        if (!has_in(p, *optional[i]))
-            *optional[i] = -1;
-        else if (p->in[*optional[i]].dtype != F32)
-            return decline(why, n, "shares, scales or biases that are not f32");
-    }
-    return true;
 }
 
 static uint64_t bit(int port)
@@ -99,13 +79,16 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     State s = { 0 };
     char form[PACKED_FORM];
     DynConvPorts *q = &s.port;
-    if (!operands(p, q, why, n)) return false;
-    const Type *x = &p->in[q->x], *bank = &p->in[q->bank], *y = &p->out[0];
+    if (!dynconv_claim_operands(p, q, why, n)) return false;
+    bool dx = q->dy >= 0;
+    const Type *x = dx ? &p->out[0] : &p->in[q->x], *bank = &p->in[q->bank], *y = dx ? &p->in[q->dy] : &p->out[0];
     if (!conv_types(x, bank, y, why, n)) return false;
     if (q->res >= 0 && p->in[q->res].dtype != y->dtype) return decline(why, n, "residual of another type");
+    if (dx && x->dtype != y->dtype) return decline(why, n, "gradients of mixed types");
     ConvGeometry g = dynconv_geometry(p->node, x->shape.dim, bank->shape.dim);
-    DnnConv c = conv_of(&g, DNN_FORWARD, 1, x->dtype, y->dtype);
-    c.act = attr_text(p->node, "act"), c.bias = q->b >= 0 || q->bias_bank >= 0, c.residual = q->res >= 0;
+    DnnConv c = conv_of(&g, dx ? DNN_DX : DNN_FORWARD, 1, x->dtype, y->dtype);
+    c.act = dx ? "none" : attr_text(p->node, "act"), c.bias = q->b >= 0 || q->bias_bank >= 0, c.residual = q->res >= 0;
+    s.from = dx ? q->dy : q->x;
     s.N = x->shape.dim[0], s.O = g.O, s.K = bank->shape.dim[0];
     s.conv = mixed_conv_new(cpu, &c, s.K, q->in_scale >= 0 || q->out_scale >= 0 || q->spatial >= 0, p->threads, why, n);
     if (!s.conv) return false;
@@ -119,8 +102,10 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     if (s.constant) kernel_packs(k, bytes, pack, "%s", mixed_conv_form(s.conv, form, sizeof form));
     k->free = free_state;
     k->strided_in = bit(q->mix) | bit(q->in_scale) | bit(q->out_scale) | bit(q->spatial);
-    if (mixed_conv_strided(s.conv)) k->strided_in |= bit(q->x) | bit(q->res), k->strided_out = 1;
+    if (mixed_conv_strided(s.conv)) k->strided_in |= bit(s.from) | bit(q->res), k->strided_out = 1;
     return true;
 }
 
-const CpuKernel cpu_dynconv = { .name = "dynconv", .ops = "dynconv2d", .priority = PRIORITY_OWN, .claim = claim };
+const CpuKernel cpu_dynconv = {
+    .name = "dynconv", .ops = "dynconv2d dynconv2d_dx", .priority = PRIORITY_OWN, .claim = claim
+};

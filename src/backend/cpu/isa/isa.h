@@ -49,6 +49,7 @@ typedef struct Norm {
 
 #include "backend/cpu/isa/conv.h"
 #include "backend/cpu/isa/mix.h"
+#include "backend/cpu/isa/mix_grad.h"
 #include "backend/cpu/isa/sample.h"
 #include "backend/cpu/isa/subpixel.h"
 
@@ -101,6 +102,8 @@ typedef struct Norm {
     /* blocks [lo, hi) of a mixture: with factors; f32 3x3 weights as winograd wants them, from taps inside */         \
     X(void, mix_scaled, (const MixJob *j, int64_t lo, int64_t hi))                                                     \
     X(void, mix_winograd, (const MixJob *j, int64_t lo, int64_t hi))                                                   \
+    /* outputs [lo, hi) of the gradients of a bank, of its shares and scales */                                        \
+    X(void, mix_grad, (const MixGrad *j, int64_t lo, int64_t hi))                                                      \
     /* upsampling at learned offsets: rows [lo, hi) of x, counted through images; gradient of one group of one image   \
      */                                                                                                                \
     X(void, sample, (const SampleJob *j, int64_t lo, int64_t hi))                                                      \
