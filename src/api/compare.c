@@ -19,6 +19,17 @@ void compare_say(const CompareJob *j, DynEventKind kind, const char *text)
     if (j->event && text) j->event(j->user, &(DynEvent) { .kind = kind, .text = text });
 }
 
+Status compare_model(const CompareJob *j, size_t i, const char *pretrained, Arena *a, Model **m, int64_t size[2],
+                     Error *err)
+{
+    DynContext quiet = { .job = a }; /* its training will warn */
+    DynOptions o = compare_run_options(j, i, 0, NULL);
+    o.pretrained = pretrained;
+    TRY(train_first_model(&quiet, &o, j->nc, a, m, err));
+    round_imgsz(&quiet, &o, MAX((*m)->max_stride, (int64_t)32), size);
+    return DYN_OK;
+}
+
 /* ---- what is known before anything is trained ------------------------------------------------------------------ */
 
 static Status data(CompareJob *j, Error *err)
@@ -63,32 +74,41 @@ static char *run_dir(const CompareJob *j, size_t i, size_t k)
     return name ? path_join(j->a, j->dir, name) : NULL;
 }
 
+static Status describe(CompareJob *j, size_t i, const Model *m, int64_t imgsz, Arena *a, Error *err)
+{
+    CompareModel *cm = &j->c.model[i];
+    ModelInfo info;
+    if (j->c.imgsz && j->c.imgsz != imgsz)
+        log_warn(&j->ctx->log, "%s has a stride of %lld: it sees pictures of %lld pixels, others of %lld", cm->name,
+                 (long long)m->max_stride, (long long)imgsz, (long long)j->c.imgsz);
+    if (!j->c.imgsz) j->c.imgsz = imgsz;
+    TRY(model_info(m, imgsz, a, &info, err));
+    cm->params = (double)info.params, cm->gflops = info.gflops, cm->profiler = info.profiler;
+    for (size_t k = 0; k < j->c.n_seeds; k++) {
+        char *dir = run_dir(j, i, k);
+        if (!dir) return fail_nomem(err, 1);
+        TRY(check_description(j, dir, cm->file, m->yaml, err));
+    }
+    return DYN_OK;
+}
+
 /* Builds the model as its training will; a model that cannot be built has failed before its turn. */
 static Status look_at(CompareJob *j, size_t i, Error *err)
 {
-    CompareModel *cm = &j->c.model[i];
-    DynContext quiet = { .job = j->a }; /* the training itself will warn */
-    DynOptions o = compare_run_options(j, i, 0, NULL);
     Model *m = NULL;
-    ModelInfo info;
     int64_t size[2];
-    Status s = train_first_model(&quiet, &o, j->nc, j->a, &m, err);
-    if (s != DYN_OK) {
-        log_warn(&j->ctx->log, "%s fails: %s", cm->name, err->text);
-        return (cm->failed = arena_strdup(j->a, err->text)) ? DYN_OK : fail_nomem(err, 1);
-    }
-    round_imgsz(&quiet, &o, MAX(m->max_stride, (int64_t)32), size);
-    if (j->c.imgsz && j->c.imgsz != size[0])
-        log_warn(&j->ctx->log, "%s has a stride of %lld: it sees pictures of %lld pixels, others of %lld", cm->name,
-                 (long long)m->max_stride, (long long)size[0], (long long)j->c.imgsz);
-    if (!j->c.imgsz) j->c.imgsz = size[0];
-    s = model_info(m, size[0], j->a, &info, err);
-    if (s == DYN_OK) cm->params = (double)info.params, cm->gflops = info.gflops, cm->profiler = info.profiler;
-    for (size_t k = 0; k < j->c.n_seeds && s == DYN_OK; k++) {
-        char *dir = run_dir(j, i, k);
-        s = dir ? check_description(j, dir, cm->file, m->yaml, err) : fail_nomem(err, 1);
+    Arena *a = arena_new(); /* pretrained weights do not have to stay */
+    if (!a) return fail_nomem(err, 1);
+    Status s = compare_model(j, i, j->o.pretrained, a, &m, size, err);
+    if (s == DYN_OK) {
+        s = describe(j, i, m, size[0], a, err);
+    } else {
+        log_warn(&j->ctx->log, "%s fails: %s", j->c.model[i].name, err->text);
+        j->c.model[i].failed = arena_strdup(j->a, err->text);
+        s = j->c.model[i].failed ? DYN_OK : fail_nomem(err, 1);
     }
     model_free(&m);
+    arena_free(&a);
     return s;
 }
 

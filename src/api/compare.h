@@ -26,6 +26,10 @@ Status compare_options(CompareJob *j, Error *err);
 /* Options of the training of model i with seed k, which has a folder of its own below j->dir. */
 DynOptions compare_run_options(const CompareJob *j, size_t i, size_t k, const char *name);
 
+/* Model i as its trainings begin with it, without a word, and the size of pictures that it sees. */
+Status compare_model(const CompareJob *j, size_t i, const char *pretrained, Arena *a, Model **m, int64_t size[2],
+                     Error *err);
+
 /* Speed and memory of every model that could be built. A model that cannot be measured is warned of and left out. */
 Status compare_costs(CompareJob *j, Error *err);
 

@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+static const char fresh[] = "False"; /* neither speed nor memory depends on the weights */
 enum { TURNS = 4 };
 typedef enum Kind { F32_INFERENCE, BF16_INFERENCE, TRAINING, N_KINDS } Kind;
 
@@ -23,17 +24,6 @@ typedef struct Costs {
 static double *times(const Costs *c, size_t i, Kind kind)
 {
     return c->ms + ((int64_t)i * N_KINDS + kind) * TURNS * c->runs;
-}
-
-/* A model with fresh weights: neither speed nor memory depends on them. */
-static Status open_model(const Costs *c, size_t i, Arena *a, Model **m, int64_t size[2], Error *err)
-{
-    DynContext quiet = { .job = a };
-    DynOptions o = compare_run_options(c->j, i, 0, NULL);
-    o.pretrained = "False";
-    TRY(train_first_model(&quiet, &o, c->j->nc, a, m, err));
-    round_imgsz(&quiet, &o, MAX((*m)->max_stride, (int64_t)32), size);
-    return DYN_OK;
 }
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
@@ -84,7 +74,7 @@ static Status memory(const Costs *c, size_t i, double *mb, Error *err)
     if (!a) return fail_nomem(err, 1);
     Status s = benchmark_batch(a, c->j->nc, c->j->c.batch, size, &batch, err);
     double before = mem_resident_start();
-    if (s == DYN_OK) s = open_model(c, i, a, &m, size, err);
+    if (s == DYN_OK) s = compare_model(c->j, i, fresh, a, &m, size, err);
     if (s == DYN_OK && size[0] != batch.height) s = benchmark_batch(a, c->j->nc, c->j->c.batch, size, &batch, err);
     if (s == DYN_OK) s = first_step(c, m, &batch, err);
     *mb = (mem_resident_peak() - before) / 1e6;
@@ -128,7 +118,7 @@ static Status take_times(const Costs *c, size_t i, int64_t turn, Error *err)
     int64_t size[2], first = turn * c->runs;
     Arena *a = arena_new();
     if (!a) return fail_nomem(err, 1);
-    Status s = open_model(c, i, a, &m, size, err);
+    Status s = compare_model(c->j, i, fresh, a, &m, size, err);
     if (s == DYN_OK) s = time_inference(c, m, F32, size, times(c, i, F32_INFERENCE) + first, err);
     if (s == DYN_OK && c->backend->fast_bf16)
         s = time_inference(c, m, BF16, size, times(c, i, BF16_INFERENCE) + first, err);
