@@ -53,6 +53,9 @@ typedef struct Norm {
 #include "backend/cpu/isa/sample.h"
 #include "backend/cpu/isa/subpixel.h"
 
+/* Floats that mix_rows and outer_sums convert into; their short rows have at most a quarter of it. */
+enum { ATTENTION_BUFFER = 4096 };
+
 /* X(return type, name, parameters) */
 #define ISA_FUNCTIONS(X)                                                                                               \
     /* y = act(scale x + shift); types may differ */                                                                   \
@@ -78,6 +81,21 @@ typedef struct Norm {
       (const Norm *p, Block dy, Block x, const float *m_dz, const float *m_dzx, Block dx, int64_t rows, int64_t cols)) \
     /* softmax over each row */                                                                                        \
     X(void, softmax, (Block x, Block y, int64_t rows, int64_t cols))                                                   \
+    /* dx = y (dy - sum(dy y)) for each row */                                                                         \
+    X(void, softmax_grad, (Block dy, Block y, Block dx, int64_t rows, int64_t cols))                                   \
+    /* softmax down columns: tops raised, sums of e^(x - top) added to, y = scale e^(x - top) */                       \
+    X(void, column_tops, (Block x, int64_t rows, int64_t cols, float *top))                                            \
+    X(void, exp_sums, (Block x, const float *top, int64_t rows, int64_t cols, double *sum))                            \
+    X(void, exp_times, (Block x, const float *top, const float *scale, Block y, int64_t rows, int64_t cols))           \
+    /* its gradient: sums of a b added to, dx = y (dy - dot) */                                                        \
+    X(void, dot_sums, (Block a, Block b, int64_t rows, int64_t cols, double *sum))                                     \
+    X(void, less_dot, (Block dy, Block y, const float *dot, Block dx, int64_t rows, int64_t cols))                     \
+    /* y [rows,cols] = v [rows,m] g [m,cols] + res (data NULL: none), g with rows ldg apart, readable to a whole       \
+     * vector behind cols; buf: ATTENTION_BUFFER floats, read only when v is BF16 */                                   \
+    X(void, mix_rows,                                                                                                  \
+      (Block v, const float *g, int64_t ldg, int64_t m, Block res, Block y, int64_t rows, int64_t cols, float *buf))   \
+    /* sum [m,cols] += over rows of b[r,:] a[r,:]; buf as above, for b */                                              \
+    X(void, outer_sums, (Block a, Block b, int64_t rows, int64_t cols, int64_t m, double *sum, float *buf))            \
     /* e[i, s] = expectation of the bin number under softmax of bins s*bins .. of row i; four sides */                 \
     X(void, expectation, (Block x, int64_t bins, int64_t rows, float *e))                                              \
     /* y = sigmoid(x), and the largest of each row */                                                                  \

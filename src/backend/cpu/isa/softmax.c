@@ -29,10 +29,47 @@ INLINE float row_top(const char *p, DType t, int64_t cols)
     return vtop(top);
 }
 
+/* Several rows of one vector: lane l meets lane l ^ k for k = 1, 2, .. cols/2, so that each has its row's total. */
+#if defined(__AVX512F__)
+#define PARTNER(x, at) ((V)_mm512_permutexvar_ps((__m512i)(at), (__m512)(x)))
+#elif defined(__AVX2__)
+#define PARTNER(x, at) ((V)_mm256_permutevar8x32_ps((__m256)(x), (__m256i)(at)))
+#endif
+
+INLINE V row_totals(V x, int64_t cols, bool largest)
+{
+#ifdef PARTNER
+    VI lane = { 0 };
+    for (int k = 0; k < VL; k++)
+        lane[k] = k;
+    for (int k = 1; k < cols; k *= 2) {
+        V other = PARTNER(x, lane ^ k);
+        x = largest ? vmax(x, other) : x + other;
+    }
+#endif
+    return x;
+}
+
+/* Rows this short go several to a vector. */
+INLINE bool packs(const Block *x, const Block *y, int64_t cols)
+{
+#ifdef PARTNER
+    return cols > 1 && cols <= VL / 2 && !(cols & (cols - 1)) && x->ld == cols && y->ld == cols;
+#else
+    return false;
+#endif
+}
+
 INLINE void softmax_rows(const Block *x, const Block *y, DType t, int64_t rows, int64_t cols)
 {
-    int64_t bytes = t == F32 ? 4 : 2;
-    for (int64_t r = 0; r < rows; r++) {
+    int64_t bytes = t == F32 ? 4 : 2, r = 0;
+    if (packs(x, y, cols))
+        for (int64_t per = VL / cols; r + per <= rows; r += per) {
+            V v = vload(block_row(x, r, bytes), t, VL);
+            V e = vexp(v - row_totals(v, cols, true));
+            vstore((char *)block_row(y, r, bytes), t, VL, e * (1.0f / row_totals(e, cols, false)));
+        }
+    for (; r < rows; r++) {
         const char *p = block_row(x, r, bytes);
         char *q = (char *)block_row(y, r, bytes);
         V top = vset(row_top(p, t, cols)), sum = { 0 };
@@ -48,7 +85,30 @@ void ISA_NAME(softmax)(Block x, Block y, int64_t rows, int64_t cols)
     FOR_TYPE(x.dtype, t, softmax_rows(&x, &y, t, rows, cols));
 }
 
-/* whole: bins is VL, a constant. */
+INLINE void softmax_grad_rows(const Block *dy, const Block *y, const Block *dx, DType t, int64_t rows, int64_t cols)
+{
+    int64_t bytes = t == F32 ? 4 : 2, r = 0;
+    if (packs(dy, y, cols) && dx->ld == cols)
+        for (int64_t per = VL / cols; r + per <= rows; r += per) {
+            V d = vload(block_row(dy, r, bytes), t, VL), v = vload(block_row(y, r, bytes), t, VL);
+            vstore((char *)block_row(dx, r, bytes), t, VL, v * (d - row_totals(d * v, cols, false)));
+        }
+    for (; r < rows; r++) {
+        const char *p = block_row(dy, r, bytes), *q = block_row(y, r, bytes);
+        char *o = (char *)block_row(dx, r, bytes);
+        V sum = { 0 };
+        FOR_COLS(c, n, cols) sum += vload(p + c * bytes, t, (int)n) * vload(q + c * bytes, t, (int)n);
+        V dot = vset(vsum(sum));
+        FOR_COLS(c, n, cols)
+        vstore(o + c * bytes, t, (int)n, vload(q + c * bytes, t, (int)n) * (vload(p + c * bytes, t, (int)n) - dot));
+    }
+}
+
+void ISA_NAME(softmax_grad)(Block dy, Block y, Block dx, int64_t rows, int64_t cols)
+{
+    FOR_TYPE(y.dtype, t, softmax_grad_rows(&dy, &y, &dx, t, rows, cols));
+}
+
 INLINE void expectation_rows(const Block *x, DType t, int64_t bins, bool whole, int64_t rows, float *e)
 {
     int64_t bytes = t == F32 ? 4 : 2;
