@@ -8,9 +8,11 @@
  *
  * The fill rule is that of the modules' specification (section F): element e of tensor j is amp sin(1 + 0.7 j + 0.37
  * e). x is tensor 0 with amp 1; weights, norms and biases count from 1 in the order of the state dict, with amp= (0.5).
- * Then by kind: norm            weight 1 + fill, bias fill; with bn=plain 1 and 0, which still count running states
- * mean: fill with j = 100, 101, ...; var: 1 + such a fill; with bn=plain 0 and 1 everything else that is not trained
- * keeps its initial value The loss is sum(y cos(0.11 e)). tools/golden_modules.py has the same rule. */
+ * Then by kind:
+ *   norms           weight 1 + fill, bias fill; with bn=plain 1 and 0, which still count
+ *   running states  mean: fill with j = 100, 101, ...; var: 1 + such a fill; with bn=plain 0 and 1
+ * Everything else that is not trained keeps its initial value. A random input has fraction(0.37 n + 0.11) for sample n.
+ * The loss is sum(y cos(0.11 e)). tools/golden_modules.py has the same rule. */
 #ifndef MODULE_CASE_H
 #define MODULE_CASE_H
 
@@ -173,7 +175,9 @@ static inline void module_fill_input(const char *name, const Tensor *t)
 {
     for (int64_t e = 0; e < tensor_count(t); e++)
         dtype_store(t->data, t->dtype, module_offset(t, e),
-                    str_eq(name, "x") ? module_fill(1, 0, e) : cos(0.11 * (double)e));
+                    str_eq(name, "x")                ? module_fill(1, 0, e)
+                    : str_starts(name, RANDOM_INPUT) ? fmod(0.37 * (double)e + 0.11, 1)
+                                                     : cos(0.11 * (double)e));
 }
 
 /* ---- running ------------------------------------------------------------------------------------------------------
@@ -281,10 +285,10 @@ static inline void module_run_graph(const ModuleCase *c, const Graph *g, DType a
     };
     assert_ok(program_compile(&spec, &p, &err));
     assert_ok(program_load(p, &err));
-    for (int k = 0; k < 2; k++) {
-        const char *name = k ? "dy" : "x";
-        Tensor t = program_input(p, name);
-        if (t.data) module_fill_input(name, &t);
+    for (int i = 0; i < graph_n_nodes(g); i++) {
+        const Node *n = graph_node(g, i);
+        Tensor t = program_input(p, n->name);
+        if (n->kind == NODE_INPUT && t.data) module_fill_input(n->name, &t);
     }
     assert_ok(program_run(p, &err));
     for (int i = 0; i < graph_n_outputs(g); i++) {

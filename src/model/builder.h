@@ -74,6 +74,9 @@ typedef struct ConvOpt {
     Act act;
 } ConvOpt;
 
+/* Fails when groups do not divide both. */
+bool build_groups_fit(Builder *b, int64_t c_in, int64_t c_out, int64_t groups);
+
 /* Conv: convolution without bias, BatchNorm2d, activation. x [N,C,H,W] -> [N,c_out,H',W']. Declares, in this order,
  * NAME.conv.weight NAME.bn.{weight,bias,running_mean,running_var,num_batches_tracked}. name "" declares them in the
  * scope itself. */

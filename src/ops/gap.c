@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * gap - global average: x [N,C,H,W] -> y [N,C,1,1]. Backends accumulate in f32 or wider, whatever the dtype of x;
- * out=f32 keeps that as the result (what routes dynamic convolutions is computed in f32). */
+ * out=f32 keeps that as the result (what routes dynamic convolutions is computed in f32).
+ * layer=1: the reference has a pooling layer here, for which a profiler counts H W sums and a division a channel. */
 #include "ops/ops_util.h"
 
 static Status infer(Infer *c)
@@ -28,7 +29,8 @@ static void ref(const RefCall *c)
 
 static Cost cost(const Node *n, const Type *in, const Type *out)
 {
-    return (Cost) { count_of(&in[0]), 0 };
+    bool layer = attr_int(n, "layer");
+    return (Cost) { count_of(&in[0]), layer ? count_of(&in[0]) + count_of(&out[0]) : 0 };
 }
 
 /* ---- gap_grad: dy [N,C,1,1], x (only its type) -> dx [N,C,H,W] = dy / (H W) */
@@ -65,7 +67,7 @@ const OpDef op_gap = { .name = "gap",
                        .doc = "global average over space",
                        .in = "x",
                        .out = "y",
-                       .attrs = "out=act",
+                       .attrs = "out=act layer=0",
                        .infer = infer,
                        .grad = grad,
                        .ref = ref,

@@ -11,7 +11,9 @@
 Status pass_dce(const Graph *in, Graph **out, Error *err);
 
 /* Sets batchnorm to training (batch statistics, running ones updated) for every node; frozen[i] (may be NULL) of
- * parameter i keeps a norm whose weight is frozen on its running statistics. */
+ * parameter i keeps a norm whose weight is frozen on its running statistics. A drop_path gets an input "random:NAME"
+ * [N,1,1,1], f32, that whoever runs the program fills with numbers from [0,1) before each run. */
+#define RANDOM_INPUT "random:"
 Status pass_train_mode(const Graph *in, Graph **out, Error *err);
 
 /* Inference: batchnorm after conv2d or dynconv2d goes into the convolution's weight and bias (as nodes over parameters,

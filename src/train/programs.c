@@ -73,6 +73,19 @@ Status programs_for(TrainPrograms *p, const TrainBatch *b, Program **out, Error 
     return DYN_OK;
 }
 
+static void fill_random(const TrainPrograms *p, Program *program)
+{
+    for (int i = 0; i < graph_n_nodes(p->graph); i++) {
+        const Node *n = graph_node(p->graph, i);
+        if (n->kind != NODE_INPUT || !str_starts(n->name, RANDOM_INPUT)) continue;
+        Tensor u = program_input(program, n->name);
+        for (int64_t k = 0; u.data && k < u.dim[0]; k++) {
+            Rng r = rng_at(p->seed, p->step, (uint64_t)k, rng_key(n->name));
+            ((float *)u.data)[k] = (float)rng_unit(&r);
+        }
+    }
+}
+
 Status programs_run(TrainPrograms *p, const TrainBatch *b, double items[3], Error *err)
 {
     Program *program;
@@ -81,6 +94,7 @@ Status programs_run(TrainPrograms *p, const TrainBatch *b, double items[3], Erro
     if (b->n_targets > 0)
         memcpy(program_input(program, "targets").data, b->targets, (size_t)b->n_targets * 6 * sizeof(float));
     *(int32_t *)program_input(program, "n_targets").data = (int32_t)b->n_targets;
+    fill_random(p, program);
     TRY(program_run(program, err));
     Tensor t = program_output(program, "items");
     for (int k = 0; k < 3; k++)

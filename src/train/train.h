@@ -92,6 +92,7 @@ typedef struct TrainOptions {
     bool validate;        /* after each epoch, else only after the last */
     bool save;            /* checkpoints each epoch, else only after the last */
     bool published;       /* scheduled parameters (temperatures) stay where the reference leaves them */
+    uint64_t seed;        /* of what a step draws itself (drop_path); pictures have their own */
     int64_t save_period;  /* > 0: also epochK.safetensors */
     DType act;            /* F32 or BF16 */
     const char *dir;      /* run folder, exists; NULL: nothing is written */

@@ -79,6 +79,7 @@ static Status train_batch(Trainer *t, const TrainBatch *b, StepPlan *plan, Error
     double items[3];
     *plan = schedule_at(&t->schedule, s->epoch, iteration);
     scheduled_set(t->m->g, &t->m->w, &t->ema, &t->schedule, t->job->opt.published, s->epoch, iteration);
+    t->programs.seed = t->job->opt.seed, t->programs.step = (uint64_t)iteration;
     TRY(programs_run(&t->programs, b, items, err));
     if (!all_finite(items)) return diverged(t, "the loss", err);
     TRY(use_gradients(t, plan, iteration, err));

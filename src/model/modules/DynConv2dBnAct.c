@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * DynConv2dBnAct - Dynamic_conv2d without bias, BatchNorm2d, activation, in Conv's order of arguments (dynamic modules,
+ * A.8): what takes Conv's place one for one. */
+#include "model/modules/dynamic_util.h"
+
+static Value build(Builder *b, const Value *in, int n_in, const ModuleArgs *a)
+{
+    int64_t k = arg_int(a, "k"), d = arg_int(a, "d");
+    Value y = dynamic_conv(b, "conv", in[0],
+                           (BankOpt) { .c_out = arg_int(a, "c_out"),
+                                       .k = k,
+                                       .stride = arg_int(a, "s"),
+                                       .pad = arg_null(a, "p") ? same_pad(k, d) : arg_int(a, "p"),
+                                       .dilation = d,
+                                       .groups = arg_int(a, "g"),
+                                       .experts = arg_int(a, "K") },
+                           (AttentionOpt) { .ratio = arg_float(a, "ratio"),
+                                            .temperature = arg_float(a, "temperature"),
+                                            .hidden_plus_one = arg_bool(a, "hidden_plus_one"),
+                                            .fc2_bias = arg_bool(a, "fc2_bias") });
+    return build_act(b, build_batchnorm(b, "bn", y), arg_act(a, "act"));
+}
+
+const ModuleDef module_DynConv2dBnAct = {
+    .name = "DynConv2dBnAct",
+    .doc = "Dynamic_conv2d, batch normalisation, activation",
+    .args = "c_out:channels k:int[1,99]=1 s:int[1,64]=1 p:int[0,99]?=null g:int[1,]=1 d:int[1,64]=1 act:act=true "
+            "K:int[1,64]=4 ratio:float[0,64]=0.25 temperature:float[1,1000]=34 hidden_plus_one:bool=false "
+            "fc2_bias:bool=false",
+    .build = build,
+};

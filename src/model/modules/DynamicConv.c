@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * DynamicConv - DynamicConv_Single, BatchNorm2d, activation, in Conv's order of arguments (dynamic modules, B.3). Its
+ * activation is SiLU whatever the description's key `activation` says: the reference's layer has its own. */
+#include "model/modules/dynamic_util.h"
+
+static Value build(Builder *b, const Value *in, int n_in, const ModuleArgs *a)
+{
+    int64_t k = arg_int(a, "k"), d = arg_int(a, "d");
+    Act act = arg_act(a, "act");
+    if (act.kind == ACT_DEFAULT) act = (Act) { .kind = ACT_OP, .op = "silu" };
+    return cond_conv_bn_act(b, "", in[0],
+                            (BankOpt) { .c_out = arg_int(a, "c_out"),
+                                        .k = k,
+                                        .stride = arg_int(a, "s"),
+                                        .pad = arg_null(a, "p") ? same_pad(k, d) : arg_int(a, "p"),
+                                        .dilation = d,
+                                        .groups = arg_int(a, "g"),
+                                        .experts = arg_int(a, "num_experts") },
+                            act);
+}
+
+const ModuleDef module_DynamicConv = {
+    .name = "DynamicConv",
+    .doc = "DynamicConv_Single, batch normalisation, activation",
+    .args = "c_out:channels k:int[1,99]=1 s:int[1,64]=1 p:int[0,99]?=null g:int[1,]=1 d:int[1,64]=1 act:act=true "
+            "num_experts:int[1,64]=4",
+    .build = build,
+};

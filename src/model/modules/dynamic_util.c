@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The two branches over a bank of kernels, softmax attention and sigmoid gates. */
+#include "model/modules/dynamic_util.h"
+
+#include <math.h>
+
+static const char *push(Builder *b, const char *name)
+{
+    return *name ? graph_push(b->g, "%s", name) : graph_scope(b->g);
+}
+
+int64_t same_pad(int64_t k, int64_t dilation)
+{
+    return (dilation * (k - 1) + 1) / 2;
+}
+
+double bank_fan_in(Builder *b, Value x, BankOpt o)
+{
+    int64_t c = value_dim(b->g, x, 1);
+    if (c <= 0) return 0;
+    return build_groups_fit(b, c, o.c_out, o.groups) ? (double)(c / o.groups) * (double)(o.k * o.k) : 0;
+}
+
+Value pooled(Builder *b, Value x, bool layer)
+{
+    return build_op(b, "gap", INS(x), ATTRS(A_TEXT("out", "f32"), A_INT("layer", layer)));
+}
+
+Value dense(Builder *b, const char *name, Value x, DenseOpt o)
+{
+    int64_t in = value_dim(b->g, x, 1);
+    if (in <= 0) return (Value) { 0 };
+    const char *outer = push(b, name);
+    Value w = graph_param(b->g, "weight", PARAM_WEIGHT, SHAPE(o.out, in, 1, 1), o.weight), c = { 0 };
+    if (o.linear) graph_param_file_shape(b->g, w, SHAPE(o.out, in));
+    if (o.has_bias) c = graph_param(b->g, "bias", PARAM_BIAS, SHAPE(o.out), o.bias);
+    Value y = build_op(b, "conv2d", INS(x, w, c), ATTRS(A_TEXT("out", "f32")));
+    graph_pop(b->g, outer);
+    return y;
+}
+
+Value bank_conv(Builder *b, Value x, Value bank, Value mix, Value bias, BankOpt o)
+{
+    return build_op(b, "dynconv2d", INS(x, bank, mix, bias),
+                    ATTRS(A_INT("stride", o.stride), A_INT("pad", o.pad), A_INT("dilation", o.dilation),
+                          A_INT("groups", o.groups), A_INT("same", o.same)));
+}
+
+/* ---- softmax attention (A) --------------------------------------------------------------------------------------- */
+
+/* The reference gives an image, its only input of 3 channels, as many hidden units as kernels. */
+static int64_t hidden_width(int64_t c, int64_t experts, AttentionOpt t)
+{
+    return c == 3 ? experts : (int64_t)((double)c * t.ratio) + t.hidden_plus_one;
+}
+
+static Value attention(Builder *b, Value x, int64_t experts, AttentionOpt t)
+{
+    int64_t c = value_dim(b->g, x, 1), h = hidden_width(c, experts, t);
+    if (c <= 0) return (Value) { 0 };
+    if (h < 1) {
+        graph_fail(b->g, DYN_SHAPE,
+                   "its attention has no hidden unit: ratio %g of %lld input channels; at least %.4g is needed",
+                   t.ratio, (long long)c, 1 / (double)c);
+        return (Value) { 0 };
+    }
+    const char *outer = graph_push(b->g, "attention");
+    Value z = pooled(b, x, true);
+    build_leaf(b);
+    z = dense(b, "fc1", z, (DenseOpt) { .out = h, .weight = { INIT_NORMAL, sqrt(2 / (double)h) } });
+    z = build_op(b, "relu", INS(z), NO_ATTRS);
+    z = dense(b, "fc2", z,
+              (DenseOpt) { .out = experts,
+                           .weight = { INIT_NORMAL, sqrt(2 / (double)experts) },
+                           .bias = { INIT_CONST, 0 },
+                           .has_bias = t.fc2_bias });
+    Value temperature = build_schedule(
+        b, "temperature", (ScheduleSpec) { .start = t.temperature, .end = 1, .step = 3, .published = t.temperature });
+    z = build_op(b, "softmax", INS(build_op(b, "div", INS(z, temperature), NO_ATTRS)), ATTRS(A_INT("dim", 1)));
+    graph_pop(b->g, outer);
+    return z;
+}
+
+Value dynamic_conv(Builder *b, const char *name, Value x, BankOpt o, AttentionOpt t)
+{
+    double fan_in = bank_fan_in(b, x, o);
+    if (fan_in <= 0) return (Value) { 0 };
+    const char *outer = push(b, name);
+    Value bias = { 0 };
+    Value bank =
+        graph_param(b->g, "weight", PARAM_WEIGHT, SHAPE(o.experts, o.c_out, value_dim(b->g, x, 1) / o.groups, o.k, o.k),
+                    (Init) { INIT_UNIFORM, sqrt(6 / fan_in) });
+    if (o.bias) bias = graph_param(b->g, "bias", PARAM_BIAS, SHAPE(o.experts, o.c_out), (Init) { INIT_CONST, 0 });
+    Value y = bank_conv(b, x, bank, attention(b, x, o.experts, t), bias, o);
+    graph_pop(b->g, outer);
+    return y;
+}
+
+/* ---- sigmoid gates (B) ------------------------------------------------------------------------------------------- */
+
+static Value gates(Builder *b, Value x, int64_t experts)
+{
+    Init init = { INIT_UNIFORM, 1 / sqrt((double)MAX(value_dim(b->g, x, 1), 1)) };
+    DenseOpt o = { .out = experts, .weight = init, .bias = init, .has_bias = true, .linear = true };
+    return build_op(b, "sigmoid", INS(dense(b, "routing", pooled(b, x, false), o)), NO_ATTRS);
+}
+
+Value cond_conv(Builder *b, const char *name, Value x, BankOpt o)
+{
+    double fan_in = bank_fan_in(b, x, o);
+    if (fan_in <= 0) return (Value) { 0 };
+    const char *outer = push(b, name);
+    int64_t per_group = value_dim(b->g, x, 1) / o.groups;
+    Value mix = gates(b, x, o.experts), bias = { 0 };
+    const char *inner = graph_push(b->g, "cond_conv");
+    Init init = { INIT_UNIFORM, 1 / sqrt(fan_in) };
+    Value bank = graph_param(b->g, "weight", PARAM_WEIGHT, SHAPE(o.experts, o.c_out, per_group, o.k, o.k), init);
+    graph_param_file_shape(b->g, bank, SHAPE(o.experts, o.c_out * per_group * o.k * o.k));
+    if (o.bias) bias = graph_param(b->g, "bias", PARAM_BIAS, SHAPE(o.experts, o.c_out), init);
+    Value y = bank_conv(b, x, bank, mix, bias, o);
+    graph_pop(b->g, inner);
+    graph_pop(b->g, outer);
+    return y;
+}
+
+Value cond_conv_bn_act(Builder *b, const char *name, Value x, BankOpt o, Act act)
+{
+    const char *outer = push(b, name);
+    Value y = build_batchnorm(b, "conv.1", cond_conv(b, "conv.0", x, o));
+    y = build_act(b, y, act);
+    graph_pop(b->g, outer);
+    return y;
+}
