@@ -127,7 +127,7 @@ static void check_f32(const ModuleCase *c, const BlobFile *file, int index, Aren
 }
 
 /* bf16 keeps 8 bits: a value is right to 1/256 of itself. Measured by the mean, for a value beside a kink (ReLU) may
- * fall on its other side. */
+ * fall on its other side, and gradients through two norms are sums that nearly cancel. */
 static void check_bf16(const ModuleCase *c, const BlobFile *file, int index, Arena *a)
 {
     ModuleRun r = module_run(c, BF16, a);
