@@ -25,6 +25,8 @@
 
 #include <math.h>
 
+typedef void ModuleEdit(const Graph *g, Slab *w);
+
 typedef struct ModuleCase {
     const char *module, *line;
     Shape x;
@@ -32,6 +34,8 @@ typedef struct ModuleCase {
     double amp;
     int64_t repeat;
     const char *args; /* YAML */
+    ModuleEdit *edit; /* changes parameters after the fill, before a program runs; NULL */
+    int64_t x_from;   /* x is filled as from this element on: sample n of a batch by itself */
 } ModuleCase;
 
 static inline ModuleCase module_case(Arena *a, const char *module, const char *line)
@@ -171,11 +175,11 @@ static inline double module_get(const Tensor *t, int64_t e)
     return dtype_load(t->data, t->dtype, module_offset(t, e));
 }
 
-static inline void module_fill_input(const char *name, const Tensor *t)
+static inline void module_fill_input(const ModuleCase *c, const char *name, const Tensor *t)
 {
     for (int64_t e = 0; e < tensor_count(t); e++)
         dtype_store(t->data, t->dtype, module_offset(t, e),
-                    str_eq(name, "x")                ? module_fill(1, 0, e)
+                    str_eq(name, "x")                ? module_fill(1, 0, c->x_from + e)
                     : str_starts(name, RANDOM_INPUT) ? fmod(0.37 * (double)e + 0.11, 1)
                                                      : cos(0.11 * (double)e));
 }
@@ -231,7 +235,7 @@ static inline void module_walk_graph(const ModuleCase *c, Graph *g, ModuleRun *r
     for (int i = 0; i < graph_n_nodes(g); i++) {
         const Node *n = graph_node(g, i);
         Tensor *out = &t[n->out.id], in[65], results[64];
-        if (n->kind == NODE_INPUT) module_fill_input(n->name, out);
+        if (n->kind == NODE_INPUT) module_fill_input(c, n->name, out);
         if (n->kind == NODE_CONST) memcpy(out->data, n->data, type_bytes(&types[n->out.id]));
         if (n->kind == NODE_PARAM)
             for (int64_t e = 0; e < tensor_count(out); e++) {
@@ -279,6 +283,7 @@ static inline void module_run_graph(const ModuleCase *c, const Graph *g, DType a
     assert_ok(slab_new(g, &w, &err));
     assert_ok(slab_new(g, &grads, &err));
     module_fill_slab(c, g, &w);
+    if (c->edit) c->edit(g, &w);
     assert_ok(backend_open(device, 2, NULL, &b, &err));
     ProgramSpec spec = {
         .graph = g, .bind = module_binding(c, act), .backend = b, .params = &w, .grads = &grads, .fold = fold
@@ -288,7 +293,7 @@ static inline void module_run_graph(const ModuleCase *c, const Graph *g, DType a
     for (int i = 0; i < graph_n_nodes(g); i++) {
         const Node *n = graph_node(g, i);
         Tensor t = program_input(p, n->name);
-        if (n->kind == NODE_INPUT && t.data) module_fill_input(n->name, &t);
+        if (n->kind == NODE_INPUT && t.data) module_fill_input(c, n->name, &t);
     }
     assert_ok(program_run(p, &err));
     for (int i = 0; i < graph_n_outputs(g); i++) {

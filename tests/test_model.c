@@ -445,7 +445,7 @@ static void test_errors(void **state)
         { B("[-1, 1, Conv, 8]"), "arguments must be a list or a map", DYN_FORMAT },
         { B("[-1, 1, Conv, [8, 3, 1, null, 1, 1, nn.Softmax()]]"), "argument 'act' must be true, false or nn.SiLU",
           DYN_FORMAT },
-        { B("[-1, 1, Conv, [8, 3, 1, null, 3]]"), "3 groups do not divide 8 input", DYN_SHAPE },
+        { B("[-1, 1, Conv, [8, 3, 1, null, 3]]"), "m.yaml:4: row 1 (Conv): 3 groups do not divide 8 input", DYN_SHAPE },
         { B("[-1, 1, C2f, [8, maybe]]"), "argument 'shortcut' must be true or false, not maybe", DYN_FORMAT },
         { B("[-1, 1, nn.Upsample, [20, 2, nearest]]"), "fixed size is not supported", DYN_UNSUPPORTED },
         { B("[-1, 1, nn.Upsample, [None, 2, bilinear]]"), "argument 'mode' must be one of nearest, not bilinear",

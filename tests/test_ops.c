@@ -74,6 +74,8 @@ static void check_cost(const OpCase *c, Arena *a)
         Cost cost = n->op->cost(n, in, &r.types[n->out.id]);
         if (!(cost.flops >= 0 && cost.flops < 1e9 && cost.profiler >= 0 && cost.profiler < 1e9))
             fail_msg("%s: %s costs %g and %g", c->line, n->op->name, cost.flops, cost.profiler);
+        if (n->op->macs && !(2 * n->op->macs(n, in, &r.types[n->out.id]) <= cost.flops))
+            fail_msg("%s: %s has more multiply-accumulates than its cost", c->line, n->op->name);
     }
     graph_free(&r.g);
 }

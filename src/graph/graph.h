@@ -293,6 +293,9 @@ struct OpDef {
     void (*grad)(Grad *c); /* NULL: no gradient flows through */
     void (*ref)(const RefCall *c);
     Cost (*cost)(const Node *n, const Type *in, const Type *out);
+    /* Multiply-accumulates among the operations that cost counts: convolutions, products, mixing of kernels, taps of an
+     * interpolation; what papers call FLOPs is twice that. NULL: none. */
+    double (*macs)(const Node *n, const Type *in, const Type *out);
     /* Image output k is the channels of input 0 from the returned one on, and nothing is computed; -1 (or NULL): it is
      * not. */
     int64_t (*view)(const Node *n, const Type *in, const Type *out, int k);

@@ -134,13 +134,14 @@ static void cut(char *text, const char *mention)
 
 Status row_fail_in(const RowSpec *r, int index, Error *err)
 {
-    const char *module = r->def ? r->def->name : NULL, *file = r->at->file, *rest = behind_place(err->text, file);
+    const char *module = r->def ? r->def->name : NULL, *file = r->at->file, *rest;
     char text[sizeof err->text], place[sizeof err->text] = "";
-    snprintf(text, sizeof text, "%s", rest ? rest : err->text);
     snprintf(place, sizeof place, "%s:%d (row %d): ", file, r->at->line, index);
-    cut(text, place);
+    cut(err->text, place);
     snprintf(place, sizeof place, " (%s:%d, row %d)", file, r->at->line, index);
-    cut(text, place);
+    cut(err->text, place);
+    rest = behind_place(err->text, file);
+    snprintf(text, sizeof text, "%s", rest ? rest : err->text);
     *place = 0;
     if (rest)
         snprintf(place, sizeof place, "%.*s", (int)(rest - err->text), err->text);

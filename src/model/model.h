@@ -122,10 +122,11 @@ Status model_read_blobs(const char *path, Arena *a, BlobFile *out, Error *err);
 /* ---- numbers ------------------------------------------------------------------------------------------------- */
 
 typedef struct ModelInfo {
-    int layers, layers_fused;        /* leaf layers, counted as the reference does from 8.3.76 on */
-    int64_t params, params_fused;    /* weights, biases, fixed */
-    int64_t gradients;               /* trainable ones */
-    double gflops, gflops_fused;     /* true: every operation of the graph, fixed at 2 per multiply-accumulate */
+    int layers, layers_fused;            /* leaf layers, counted as the reference does from 8.3.76 on */
+    int64_t params, params_fused;        /* weights, biases, fixed */
+    int64_t gradients;                   /* trainable ones */
+    double gflops, gflops_fused;         /* every operation of the graph, 2 per multiply-accumulate */
+    double mac_gflops, mac_gflops_fused; /* true, as papers count: 2 per multiply-accumulate and nothing else */
     double profiler, profiler_fused; /* what a module-hook profiler prints (spec 2.10), 2e-9 per multiply-accumulate */
     double *row_gflops;              /* [n_row] true, unfused */
 } ModelInfo;

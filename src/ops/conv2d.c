@@ -27,9 +27,14 @@ static double macs(const Node *n, const Type *x, const Type *w)
     return conv_macs(&q, x->shape.dim[0]);
 }
 
+static double macs_y(const Node *n, const Type *in, const Type *out)
+{
+    return macs(n, &in[0], &in[1]);
+}
+
 static Cost cost(const Node *n, const Type *in, const Type *out)
 {
-    double m = macs(n, &in[0], &in[1]);
+    double m = macs_y(n, in, out);
     bool bias = n->n_in > 2 && in[2].shape.rank >= 0, res = n->n_in > 3 && in[3].shape.rank >= 0;
     return (Cost) { 2 * m + conv_extra_flops(n, &out[0], bias, res), m };
 }
@@ -190,6 +195,7 @@ const OpDef op_conv2d = { .name = "conv2d",
                           .infer = infer,
                           .grad = grad,
                           .cost = cost,
+                          .macs = macs_y,
                           .ref = ref,
                           .also = &op_conv2d_dx,
                           .cases = "x[1,3,9,7] w[4,3,3,3] stride=2 pad=1\n"

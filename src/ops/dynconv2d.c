@@ -32,18 +32,25 @@ static bool there(const Node *n, const Type *in, int port)
     return port < n->n_in && in[port].shape.rank >= 0;
 }
 
+static double macs(const Node *n, const Type *in, const Type *out)
+{
+    const DynConvPorts *p = dynconv_ports(n->op);
+    const Type *x = &in[p->x];
+    ConvGeometry q = dynconv_geometry(n, x->shape.dim, in[p->bank].shape.dim);
+    double bias = there(n, in, p->bias_bank) ? (double)x->shape.dim[0] * count_of(&in[p->bias_bank]) : 0;
+    return conv_macs(&q, x->shape.dim[0]) + dynconv_mix_macs(n, in, &q, x->shape.dim[0]) + bias;
+}
+
 /* A profiler of layers sees nothing of this: the reference's modules call the convolution as a function (spec G.1). */
 static Cost cost(const Node *n, const Type *in, const Type *out)
 {
     const DynConvPorts *p = dynconv_ports(n->op);
     const Type *x = &in[p->x];
-    ConvGeometry q = dynconv_geometry(n, x->shape.dim, in[p->bank].shape.dim);
-    double macs = conv_macs(&q, x->shape.dim[0]) + dynconv_mix_macs(n, in, &q, x->shape.dim[0]), extra = 0;
-    if (there(n, in, p->bias_bank)) macs += (double)x->shape.dim[0] * count_of(&in[p->bias_bank]);
+    double extra = 0;
     if (there(n, in, p->in_scale)) extra += count_of(x);
     if (there(n, in, p->out_scale)) extra += count_of(&out[0]);
     bool bias = there(n, in, p->bias_bank) || there(n, in, p->b);
-    return (Cost) { 2 * macs + extra + conv_extra_flops(n, &out[0], bias, there(n, in, p->res)), 0 };
+    return (Cost) { 2 * macs(n, in, out) + extra + conv_extra_flops(n, &out[0], bias, there(n, in, p->res)), 0 };
 }
 
 /* sum_k mix[n,k] bias_bank[k,o] + b[o] */
@@ -305,6 +312,7 @@ const OpDef op_dynconv2d = {
     .infer = infer,
     .grad = grad,
     .cost = cost,
+    .macs = macs,
     .ref = ref,
     .also = &op_dynconv2d_dx,
     .cases = "x[3,4,5,6] bank[3,6,4,3,3]:wide " MIXED(

@@ -95,9 +95,14 @@ static void ref(const RefCall *c)
 }
 
 /* Four taps of one multiply-accumulate; a profiler of layers has no rule for it. */
+static double macs(const Node *n, const Type *in, const Type *out)
+{
+    return 4 * count_of(&out[0]); /* taps */
+}
+
 static Cost cost(const Node *n, const Type *in, const Type *out)
 {
-    return (Cost) { 8 * count_of(&out[0]), 0 };
+    return (Cost) { 2 * macs(n, in, out), 0 };
 }
 
 /* ---- dysample_grad: dy [N,C,r H,r W], x, off -> dx like x, doff like off ------------------------------------------
@@ -199,6 +204,7 @@ const OpDef op_dysample = { .name = "dysample",
                             .grad = grad,
                             .ref = ref,
                             .cost = cost,
+                            .macs = macs,
                             .also = &op_dysample_grad,
                             .cases = "x[2,8,3,4] off[2,32,3,4]:wide\n"
                                      "x[1,6,5,2] off[1,36,5,2]:wide scale=3 groups=2\n"

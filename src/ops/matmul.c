@@ -72,10 +72,15 @@ static void ref(const RefCall *c)
     }
 }
 
-static Cost cost(const Node *n, const Type *in, const Type *out)
+static double macs(const Node *n, const Type *in, const Type *out)
 {
     int r = in[0].shape.rank;
-    return (Cost) { 2 * count_of(&out[0]) * (double)in[0].shape.dim[attr_int(n, "ta") ? r - 2 : r - 1], 0 };
+    return count_of(&out[0]) * (double)in[0].shape.dim[attr_int(n, "ta") ? r - 2 : r - 1];
+}
+
+static Cost cost(const Node *n, const Type *in, const Type *out)
+{
+    return (Cost) { 2 * macs(n, in, out), 0 };
 }
 
 const OpDef op_matmul = { .name = "matmul",
@@ -87,5 +92,6 @@ const OpDef op_matmul = { .name = "matmul",
                           .grad = grad,
                           .ref = ref,
                           .cost = cost,
+                          .macs = macs,
                           .cases = "a[3,5] b[5,7]\na[1,5] b[7,5] tb=1\na[3,5,4] b[3,5,3] ta=1\n"
                                    "a[2,5,3] b[1,2,5] ta=1 tb=1\na[1,3,2,5] b[3,1,5,4]\na[1,1,17] b[1,17,1]\n" };

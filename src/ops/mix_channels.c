@@ -61,9 +61,14 @@ static void ref(const RefCall *c)
                 }
 }
 
+static double macs(const Node *n, const Type *in, const Type *out)
+{
+    return count_of(&out[0]) * (double)in[1].shape.dim[1];
+}
+
 static Cost cost(const Node *n, const Type *in, const Type *out)
 {
-    return (Cost) { count_of(&out[0]) * (2 * (double)in[1].shape.dim[1] + has(n, 2)), 0 };
+    return (Cost) { 2 * macs(n, in, out) + count_of(&out[0]) * has(n, 2), 0 };
 }
 
 const OpDef op_mix_channels = { .name = "mix_channels",
@@ -76,6 +81,7 @@ const OpDef op_mix_channels = { .name = "mix_channels",
                                 .grad = grad,
                                 .ref = ref,
                                 .cost = cost,
+                                .macs = macs,
                                 .cases = "g[1,5,4,1]:wide v[1,4,3,7]\ng[3,2,6,1]:wide v[3,2,4,5] t=1\n"
                                          "g[2,3,5,1] v[2,5,2,3]:wide - like[1]\ng[1,17,1,1]:wide v[1,1,1,1]\n"
                                          "g[2,3,5,1]:wide v[2,5,2,3] res[2,3,2,3]\n" };

@@ -39,9 +39,14 @@ static void ref(const RefCall *c)
             }
 }
 
+static double macs(const Node *n, const Type *in, const Type *out)
+{
+    return count_of(&in[0]) * (double)in[1].shape.dim[1];
+}
+
 static Cost cost(const Node *n, const Type *in, const Type *out)
 {
-    return (Cost) { 2 * count_of(&in[0]) * (double)in[1].shape.dim[1], 0 };
+    return (Cost) { 2 * macs(n, in, out), 0 };
 }
 
 const OpDef op_pool_outer = { .name = "pool_outer",
@@ -52,4 +57,5 @@ const OpDef op_pool_outer = { .name = "pool_outer",
                               .grad = grad,
                               .ref = ref,
                               .cost = cost,
+                              .macs = macs,
                               .cases = "a[1,5,3,7] b[1,4,3,7]\na[3,2,4,5] b[3,6,4,5]:wide\na[2,17,1,1] b[2,1,1,1]\n" };

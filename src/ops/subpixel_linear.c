@@ -67,11 +67,16 @@ static void ref(const RefCall *c)
 }
 
 /* Like the convolution that it stands for: a profiler sees that one's multiply-accumulates. */
+static double macs(const Node *n, const Type *in, const Type *out)
+{
+    return count_of(&out[0]) * (double)in[1].shape.dim[1];
+}
+
 static Cost cost(const Node *n, const Type *in, const Type *out)
 {
-    double macs = count_of(&out[0]) * (double)in[1].shape.dim[1];
+    double m = macs(n, in, out);
     bool bias = n->n_in > 2 && in[2].shape.rank >= 0;
-    return (Cost) { 2 * macs + (bias ? count_of(&out[0]) : 0), macs };
+    return (Cost) { 2 * m + (bias ? count_of(&out[0]) : 0), m };
 }
 
 /* ---- subpixel_linear_dx: dy, w, x (shape only) -> dx like x ------------------------------------------------------ */
@@ -170,6 +175,7 @@ const OpDef op_subpixel_linear = { .name = "subpixel_linear",
                                    .grad = grad,
                                    .ref = ref,
                                    .cost = cost,
+                                   .macs = macs,
                                    .also = &op_subpixel_linear_dx,
                                    .cases = "x[2,8,3,4] w[4,2,1,1]:wide b[4]:wide\n"
                                             "x[1,18,2,3] w[3,2,1,1]:wide scale=3 out=f32\n"

@@ -86,10 +86,16 @@ static void ref(const RefCall *c)
 
 /* True: a maximum, a difference, an exponential, two sums and a product per bin, 20 per box, 4 per class. A profiler
  * sees the convolution that the reference writes the expectation as (spec 2.10): one MAC per bin. */
+/* The reference has a convolution that takes the mean of each distribution. */
+static double macs(const Node *n, const Type *in, const Type *out)
+{
+    return count_of(&out[1]) * 4 * (double)attr_int(n, "reg_max");
+}
+
 static Cost cost(const Node *n, const Type *in, const Type *out)
 {
     double anchors = count_of(&out[1]), bins = 4 * (double)attr_int(n, "reg_max");
-    return (Cost) { anchors * (6 * bins + 20 + 4 * (double)(out[0].shape.dim[2] - 4)), anchors * bins };
+    return (Cost) { anchors * (6 * bins + 20 + 4 * (double)(out[0].shape.dim[2] - 4)), macs(n, in, out) };
 }
 
 const OpDef op_yolo_decode = { .name = "yolo_decode",
@@ -100,6 +106,7 @@ const OpDef op_yolo_decode = { .name = "yolo_decode",
                                .infer = infer,
                                .ref = ref,
                                .cost = cost,
+                               .macs = macs,
                                .cases = "b0[1,64,3,5] b1[1,64,2,3] b2[1,64,1,2] c0[1,5,3,5] c1[1,5,2,3] c2[1,5,1,2]\n"
                                         "b0[3,16,2,2] b1[3,16,1,1] c0[3,1,2,2] c1[3,1,1,1] reg_max=4 strides=4,64\n"
                                         "b0[1,8,3,1] c0[1,17,3,1] reg_max=2 strides=16\n" };

@@ -26,7 +26,7 @@ const ModuleDef module_DynConv2dBnAct = {
     .name = "DynConv2dBnAct",
     .doc = "Dynamic_conv2d, batch normalisation, activation",
     .args = "c_out:channels k:int[1,99]=1 s:int[1,64]=1 p:int[0,99]?=null g:int[1,]=1 d:int[1,64]=1 act:act=true "
-            "K:int[1,64]=4 ratio:float[0,64]=0.25 temperature:float[1,1000]=34 hidden_plus_one:bool=false "
+            "K:int[1,64]=4 ratio:float[0,64]=0.25 temperature:float[1,]=34 hidden_plus_one:bool=false "
             "fc2_bias:bool=false",
     .build = build,
 };

@@ -48,7 +48,7 @@ const ModuleDef module_Dynamic_conv2d = {
     .name = "Dynamic_conv2d",
     .doc = "convolution with a softmax-weighed mix of K kernels, bare",
     .args = "out_planes:channels kernel_size:int[1,99] ratio:float[0,64]=0.25 stride:int[1,64]=1 padding:int[0,99]=0 "
-            "dilation:int[1,64]=1 groups:int[1,]=1 bias:bool=true K:int[1,64]=4 temperature:float[1,1000]=34 "
+            "dilation:int[1,64]=1 groups:int[1,]=1 bias:bool=true K:int[1,64]=4 temperature:float[1,]=34 "
             "init_weight:bool=true hidden_plus_one:bool=false fc2_bias:bool=false",
     .build = build,
 };
