@@ -33,9 +33,12 @@ typedef struct ModuleCase {
     bool train, plain_norm;
     double amp;
     int64_t repeat;
-    const char *args; /* YAML */
-    ModuleEdit *edit; /* changes parameters after the fill, before a program runs; NULL */
-    int64_t x_from;   /* x is filled as from this element on: sample n of a batch by itself */
+    const char *args;  /* YAML */
+    ModuleEdit *edit;  /* changes parameters after the fill, before a program runs; NULL */
+    const char *nudge; /* module_walk: element nudge_at of this parameter, or of "x", is more by nudge_by; NULL */
+    int64_t nudge_at;
+    double nudge_by;
+    int64_t x_from; /* x is filled as from this element on: sample n of a batch by itself */
 } ModuleCase;
 
 static inline ModuleCase module_case(Arena *a, const char *module, const char *line)
@@ -215,6 +218,13 @@ static inline void module_keep(ModuleRun *r, const char *name, const Tensor *t)
     r->t[r->n++] = tensor_view(copy, &type);
 }
 
+static inline void module_nudge(const ModuleCase *c, const Node *n, Tensor *t)
+{
+    if (!c->nudge || !str_eq(c->nudge, n->name)) return;
+    int64_t at = module_offset(t, c->nudge_at);
+    dtype_store(t->data, t->dtype, at, dtype_load(t->data, t->dtype, at) + c->nudge_by);
+}
+
 /* Runs every node of g in double by its reference; g's leaves become F64. */
 static inline void module_walk_graph(const ModuleCase *c, Graph *g, ModuleRun *r)
 {
@@ -243,6 +253,7 @@ static inline void module_walk_graph(const ModuleCase *c, Graph *g, ModuleRun *r
                 double v = module_param(c, g, n->param, e, &keeps);
                 ((double *)out->data)[e] = keeps ? w.data[graph_param_spec(g, n->param)->offset + e] : v;
             }
+        if (n->kind == NODE_INPUT || n->kind == NODE_PARAM) module_nudge(c, n, out);
         if (n->kind != NODE_OP) continue;
         for (int k = 0; k < n->n_in; k++)
             in[k] = n->in[k].id ? t[n->in[k].id] : (Tensor) { .rank = -1 };
@@ -253,6 +264,20 @@ static inline void module_walk_graph(const ModuleCase *c, Graph *g, ModuleRun *r
     for (int i = 0; i < graph_n_outputs(g); i++)
         module_keep(r, graph_output_name(g, i), &t[graph_output_value(g, i).id]);
     slab_free(&w);
+}
+
+/* The loss of a case in double. */
+static inline double module_loss(const ModuleCase *c, Arena *a)
+{
+    ModuleRun r = { .a = a };
+    Error err;
+    Graph *g = module_graph(c, F64, a), *mode = NULL;
+    if (c->train) assert_ok(pass_train_mode(g, &mode, &err));
+    module_walk_graph(c, mode ? mode : g, &r);
+    graph_free(&mode);
+    graph_free(&g);
+    Tensor loss = module_result(&r, "loss");
+    return module_get(&loss, 0);
 }
 
 /* Value and every gradient, in double. */

@@ -126,6 +126,7 @@ typedef struct ModuleDef {
     const char *args;
     int max_in; /* 0 means 1: values it takes, given by `from` */
     Value (*build)(Builder *b, const Value *in, int n_in, const ModuleArgs *a);
+    const char *cases; /* "x[2,4,5,6] train=1 args=[6, 3]\n" lines (tests/module_case.h): the suite runs them; NULL */
 } ModuleDef;
 
 /* Arguments by the names of the signature; a name that it does not declare is a broken invariant. */

@@ -52,4 +52,5 @@ const ModuleDef module_Bottleneck = {
     .doc = "two convolutions with a shortcut",
     .args = "c_out:channels shortcut:bool=true g:int[1,]=1 k:ints[1,99]=3,3 e:float[0.001,16]=0.5",
     .build = build,
+    .cases = "x[2,4,5,6] train=1 args=[4]\n",
 };

@@ -24,4 +24,6 @@ const ModuleDef module_C2f = {
     .doc = "split, chained bottlenecks, concatenation of all pieces",
     .args = "c_out:channels n:repeat shortcut:bool=false g:int[1,]=1 e:float[0.001,16]=0.5",
     .build = build,
+    .cases = "x[2,4,5,6] train=1 args=[8, true]\n"
+             "x[1,4,3,5] train=0 repeat=2 args=[4]\n",
 };

@@ -25,4 +25,5 @@ const ModuleDef module_C3 = {
     .doc = "cross-stage partial block with three convolutions",
     .args = "c_out:channels n:repeat shortcut:bool=true g:int[1,]=1 e:float[0.001,16]=0.5",
     .build = build,
+    .cases = "x[2,4,5,6] train=1 args=[8]\n",
 };

@@ -21,4 +21,6 @@ const ModuleDef module_Conv = {
     .doc = "convolution, batch normalisation, activation",
     .args = "c_out:channels k:int[1,99]=1 s:int[1,64]=1 p:int[0,99]?=null g:int[1,]=1 d:int[1,64]=1 act:act=true",
     .build = build,
+    .cases = "x[2,4,5,6] train=1 args=[6, 3, 2]\n"
+             "x[1,4,5,3] train=0 args=[4, 3, {g: 2, act: nn.ReLU()}]\n",
 };

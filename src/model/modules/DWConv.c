@@ -25,4 +25,5 @@ const ModuleDef module_DWConv = {
     .doc = "depthwise Conv",
     .args = "c_out:channels k:int[1,99]=1 s:int[1,64]=1 d:int[1,64]=1 act:act=true",
     .build = build,
+    .cases = "x[2,4,5,6] train=1 args=[8, 3, 2]\n",
 };

@@ -29,4 +29,6 @@ const ModuleDef module_DynConv2dBnAct = {
             "K:int[1,64]=4 ratio:float[0,64]=0.25 temperature:float[1,]=34 hidden_plus_one:bool=false "
             "fc2_bias:bool=false",
     .build = build,
+    .cases = "x[2,4,5,6] train=1 args=[6, 3, 2]\n"
+             "x[1,6,3,5] train=0 args=[4, 3, {ratio: 0.5, temperature: 1}]\n",
 };

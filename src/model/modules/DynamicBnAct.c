@@ -34,4 +34,5 @@ const ModuleDef module_DynamicBnAct = {
             "skip:bool=false act_layer:act=nn.ReLU() norm_layer:text(nn.BatchNorm2d|BatchNorm2d)=nn.BatchNorm2d "
             "drop_path_rate:float[0,0.999]=0 num_experts:int[1,64]=4",
     .build = build,
+    .cases = "x[2,4,5,6] train=0 args=[4, 3, {skip: true}]\n",
 };

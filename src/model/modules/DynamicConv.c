@@ -26,4 +26,6 @@ const ModuleDef module_DynamicConv = {
     .args = "c_out:channels k:int[1,99]=1 s:int[1,64]=1 p:int[0,99]?=null g:int[1,]=1 d:int[1,64]=1 act:act=true "
             "num_experts:int[1,64]=4",
     .build = build,
+    .cases = "x[2,4,5,6] train=1 args=[6, 3, 2]\n"
+             "x[1,4,3,5] train=0 args=[4, 3, {num_experts: 1}]\n",
 };

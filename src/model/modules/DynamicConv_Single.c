@@ -42,4 +42,5 @@ const ModuleDef module_DynamicConv_Single = {
     .args = "out_features:channels kernel_size:int[1,99]=1 stride:int[1,64]=1 padding:text?=null dilation:int[1,64]=1 "
             "groups:int[1,]=1 bias:bool=false num_experts:int[1,64]=4",
     .build = build,
+    .cases = "x[2,4,5,6] args=[6, 3, 2, same, {bias: true}]\n",
 };

@@ -51,4 +51,6 @@ const ModuleDef module_Dynamic_conv2d = {
             "dilation:int[1,64]=1 groups:int[1,]=1 bias:bool=true K:int[1,64]=4 temperature:float[1,]=34 "
             "init_weight:bool=true hidden_plus_one:bool=false fc2_bias:bool=false",
     .build = build,
+    .cases = "x[2,4,5,6] args=[6, 3, 0.5, 2, 1, {temperature: 4}]\n"
+             "x[1,4,3,5] args=[4, 3, {groups: 2, K: 1}]\n",
 };

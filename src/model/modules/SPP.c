@@ -22,4 +22,5 @@ const ModuleDef module_SPP = {
     .doc = "spatial pyramid pooling",
     .args = "c_out:channels k:ints[1,99]=5,9,13",
     .build = build,
+    .cases = "x[2,4,5,6] train=0 args=[6]\n",
 };

@@ -20,4 +20,5 @@ const ModuleDef module_SPPF = {
     .doc = "spatial pyramid pooling, fast form",
     .args = "c_out:channels k:int[1,99]=5",
     .build = build,
+    .cases = "x[2,4,5,6] train=0 args=[6, 3]\n",
 };
