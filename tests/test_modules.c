@@ -53,14 +53,14 @@ typedef struct Tolerance {
 static int compare(const ModuleCase *c, const BlobFile *file, int index, const ModuleRun *r, Tolerance tol,
                    const char *how)
 {
-    char prefix[16], gradients[24];
+    char prefix[16], all[24];
     double largest = 0;
     int n = 0;
     bool gradients = module_result(r, "grad:x").data;
     snprintf(prefix, sizeof prefix, "%d.", index);
-    snprintf(gradients, sizeof gradients, "%d.grad:", index);
+    snprintf(all, sizeof all, "%d.grad:", index);
     for (size_t i = 0; i < file->n; i++)
-        if (str_starts(file->blob[i].name, gradients)) largest = MAX(largest, size_of(&file->blob[i]));
+        if (str_starts(file->blob[i].name, all)) largest = MAX(largest, size_of(&file->blob[i]));
     for (size_t i = 0; i < file->n; i++) {
         const Blob *b = &file->blob[i];
         if (!str_starts(b->name, prefix)) continue;
@@ -123,7 +123,8 @@ static void check_reassociated(const ModuleCase *c, const BlobFile *file, int in
     graph_free(&both);
     assert_ok(pass_autodiff(moved, "loss", &both, &err));
     module_walk_graph(c, both, &r);
-    assert_int_equal(compare(c, file, index, &r, (Tolerance) { 1e-10, 1e-10 }, "reassociated"), count(file, index));
+    assert_int_equal(compare(c, file, index, &r, (Tolerance) { 1e-10, 1e-10, false }, "reassociated"),
+                     count(file, index));
     graph_free(&both);
     graph_free(&moved);
     graph_free(&mode);
