@@ -122,10 +122,10 @@ enum { ATTENTION_BUFFER = 4096 };
     X(void, mix_winograd, (const MixJob *j, int64_t lo, int64_t hi))                                                   \
     /* outputs [lo, hi) of the gradients of a bank, of its shares and scales */                                        \
     X(void, mix_grad, (const MixGrad *j, int64_t lo, int64_t hi))                                                      \
-    /* upsampling at learned offsets: rows [lo, hi) of x, counted through images; gradient of one group of one image   \
-     */                                                                                                                \
+    /* upsampling at learned offsets: rows [lo, hi) of x, counted through images */                                    \
     X(void, sample, (const SampleJob *j, int64_t lo, int64_t hi))                                                      \
-    X(void, sample_grad, (const SampleJob *j, int64_t image, int64_t group))                                           \
+    /* its gradient for groups [lo, hi) of an image */                                                                 \
+    X(void, sample_grad, (const SampleJob *j, int64_t image, int64_t lo, int64_t hi))                                  \
     /* 1x1 convolutions of sub-pixels */                                                                               \
     X(void, subpixel, (const SubpixelJob *j, Block x, Block y, int64_t rows))                                          \
     X(void, subpixel_dx, (const SubpixelJob *j, Block dy, Block dx, int64_t rows))                                     \

@@ -96,22 +96,32 @@ INLINE void blend(const Taps *q, const Weights *w, char *y, DType t, int64_t col
                                   w->w10 * vload(q->p10 + c * b, t, n) + w->w11 * vload(q->p11 + c * b, t, n)));
 }
 
+/* Steps through the sub-pixels of group after group, as offsets are counted. */
+typedef struct Spot {
+    int64_t group, ry, rx;
+} Spot;
+
+INLINE void next_spot(Spot *s, int64_t r)
+{
+    if (++s->rx < r) return;
+    s->rx = 0;
+    if (++s->ry < r) return;
+    s->ry = 0, s->group++;
+}
+
 INLINE void sample_pixel(const SampleJob *j, DType t, int64_t image, int64_t row, int64_t col)
 {
-    int64_t r = j->scale, each = j->groups * r * r, cols = j->C / j->groups, g = 0, ry = 0, rx = 0;
+    int64_t r = j->scale, half = j->groups * r * r, cols = j->C / j->groups;
     const float *off = element(&j->off, image, row, col, 0, F32);
+    Spot s = { 0 };
     Places p;
-    for (int64_t e0 = 0; e0 < each; e0 += PLACES) {
-        int n = (int)(each - e0 < PLACES ? each - e0 : PLACES);
-        set_places(j, row, col, off + e0, off + each + e0, n, &p);
-        for (int e = 0; e < n; e++) {
-            Taps q = taps_of(&p, e, &j->x, image, g * cols, t);
+    for (int64_t e0 = 0; e0 < half; e0 += PLACES) {
+        int n = (int)(half - e0 < PLACES ? half - e0 : PLACES);
+        set_places(j, row, col, off + e0, off + half + e0, n, &p);
+        for (int e = 0; e < n; e++, next_spot(&s, r)) {
+            Taps q = taps_of(&p, e, &j->x, image, s.group * cols, t);
             Weights w = weights_of(&p, e);
-            blend(&q, &w, element(&j->y, image, row * r + ry, col * r + rx, g * cols, t), t, cols);
-            if (++rx < r) continue;
-            rx = 0;
-            if (++ry < r) continue;
-            ry = 0, g++;
+            blend(&q, &w, element(&j->y, image, row * r + s.ry, col * r + s.rx, s.group * cols, t), t, cols);
         }
     }
 }
@@ -147,34 +157,36 @@ INLINE void spread(const Taps *q, const Taps *sum, const Weights *w, float fx, f
     *oy = vsum(ay);
 }
 
-INLINE void grad_pixel(const SampleJob *j, DType t, int64_t image, int64_t group, int64_t row, int64_t col)
+/* Groups [lo, hi). */
+INLINE void grad_pixel(const SampleJob *j, DType t, int64_t image, int64_t lo, int64_t hi, int64_t row, int64_t col)
 {
-    int64_t r = j->scale, each = r * r, cols = j->C / j->groups, half = j->groups * each, first = group * each;
-    const float *off = element(&j->off, image, row, col, first, F32);
-    float *doff = element(&j->doff, image, row, col, first, F32), wide = (float)(j->W - 1), high = (float)(j->H - 1);
+    int64_t r = j->scale, cols = j->C / j->groups, half = j->groups * r * r, count = (hi - lo) * r * r;
+    const float *off = element(&j->off, image, row, col, lo * r * r, F32);
+    float *doff = element(&j->doff, image, row, col, lo * r * r, F32);
+    float wide = (float)(j->W - 1), high = (float)(j->H - 1);
+    Spot s = { .group = lo };
     Places p;
-    for (int64_t e0 = 0; e0 < each; e0 += PLACES) {
-        int n = (int)(each - e0 < PLACES ? each - e0 : PLACES);
+    for (int64_t e0 = 0; e0 < count; e0 += PLACES) {
+        int n = (int)(count - e0 < PLACES ? count - e0 : PLACES);
         set_places(j, row, col, off + e0, off + half + e0, n, &p);
-        for (int e = 0; e < n; e++) {
-            int64_t ry = (e0 + e) / r, rx = (e0 + e) % r;
+        for (int e = 0; e < n; e++, next_spot(&s, r)) {
             float ox, oy;
-            Taps q = taps_of(&p, e, &j->x, image, group * cols, t), sum = taps_of(&p, e, &j->sum, 0, 0, F32);
+            Taps q = taps_of(&p, e, &j->x, image, s.group * cols, t);
+            Taps sum = taps_of(&p, e, &j->sum, 0, (s.group - lo) * cols, F32);
             Weights w = weights_of(&p, e);
-            spread(&q, &sum, &w, p.fx[e], p.fy[e], element(&j->y, image, row * r + ry, col * r + rx, group * cols, t),
-                   t, cols, &ox, &oy);
+            spread(&q, &sum, &w, p.fx[e], p.fy[e],
+                   element(&j->y, image, row * r + s.ry, col * r + s.rx, s.group * cols, t), t, cols, &ox, &oy);
             doff[e0 + e] = p.px[e] > 0 && p.px[e] < wide ? ox : 0; /* none on the border and beyond */
             doff[half + e0 + e] = p.py[e] > 0 && p.py[e] < high ? oy : 0;
         }
     }
 }
 
-void ISA_NAME(sample_grad)(const SampleJob *j, int64_t image, int64_t group)
+void ISA_NAME(sample_grad)(const SampleJob *j, int64_t image, int64_t lo, int64_t hi)
 {
-    for (int64_t row = 0; row < j->H; row++)
-        for (int64_t col = 0; col < j->W; col++)
-            memset(element(&j->sum, 0, row, col, 0, F32), 0, (size_t)(j->C / j->groups) * sizeof(float));
-    for (int64_t row = 0; row < j->H; row++)
-        for (int64_t col = 0; col < j->W; col++)
-            FOR_TYPE(j->type, t, grad_pixel(j, t, image, group, row, col));
+    size_t bytes = (size_t)(j->C / j->groups * (hi - lo)) * sizeof(float);
+    for (int64_t i = 0; i < j->H * j->W; i++)
+        memset(element(&j->sum, 0, i / j->W, i % j->W, 0, F32), 0, bytes);
+    for (int64_t i = 0; i < j->H * j->W; i++)
+        FOR_TYPE(j->type, t, grad_pixel(j, t, image, lo, hi, i / j->W, i % j->W));
 }

@@ -15,7 +15,7 @@ typedef struct SampleJob {
     DType type;                     /* of x and y; offsets and sums are f32 */
     int64_t C, H, W, scale, groups; /* of x; y is scale times as high and wide */
     SampleImage x, off, y;
-    SampleImage sum, doff; /* gradient: y is dy; sum holds one group of one image, zeroed by sample_grad */
+    SampleImage sum, doff; /* gradient: y is dy; sum holds the groups of a call, and is zeroed by it */
 } SampleJob;
 
 #endif
