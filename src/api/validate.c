@@ -53,6 +53,8 @@ static Status run(DynContext *ctx, const DynOptions *o, ValJob *j, DynEventFn *e
     spec.progress = progress_validation;
     spec.user = &progress;
     TRY(validate(d, &spec, ctx->job, &result, err));
+    log_info(&ctx->log, "compiling for the sizes that occurred took %.0f ms, which is not in the speed below",
+             result.compile_ms);
     TRY(setup_metrics(ctx, &result, spec.names, o->verbose, dir, out, err));
     char *text = arena_printf(ctx->job, "%s\n%s\nResults saved to %s", out->table,
                               speed_text(speed, sizeof speed, result.ms[0], result.ms[1], -1, result.ms[2]), dir);

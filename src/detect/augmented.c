@@ -62,6 +62,7 @@ Status detector_run_augmented(Detector *d, const uint8_t *rgb, int64_t n, int64_
 {
     int64_t total = 0, at = 0, row = 0;
     float *y = NULL, *score = NULL;
+    double compile_ms = 0;
     for (int k = 0; k < N_PASSES; k++) {
         DetectorOutput o;
         int64_t sh = (int64_t)((double)h * passes[k].scale), sw = (int64_t)((double)w * passes[k].scale);
@@ -86,11 +87,13 @@ Status detector_run_augmented(Detector *d, const uint8_t *rgb, int64_t n, int64_
         take(&o, &passes[k], lo, hi, w, y, score, total, at);
         at += hi - lo;
         out->nc = o.nc;
+        compile_ms += o.compile_ms;
     }
     for (int64_t i = 1; i < n; i++) { /* rows beyond what the passes gave are closed up */
         memmove(y + i * at * row, y + i * total * row, (size_t)(at * row) * sizeof *y);
         memmove(score + i * at, score + i * total, (size_t)at * sizeof *score);
     }
-    *out = (DetectorOutput) { .y = y, .score = score, .n = n, .n_anchors = at, .nc = out->nc };
+    *out =
+        (DetectorOutput) { .y = y, .score = score, .n = n, .n_anchors = at, .nc = out->nc, .compile_ms = compile_ms };
     return DYN_OK;
 }

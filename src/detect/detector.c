@@ -9,7 +9,8 @@ typedef struct Cached {
     Program *program;
     int64_t n, h, w, targets;
     uint64_t used;
-    uint64_t loaded; /* generation of the parameters that it was loaded with; 0: never */
+    double compile_ms; /* taken by the last prepare() */
+    uint64_t loaded;   /* generation of the parameters that it was loaded with; 0: never */
 } Cached;
 
 struct Detector {
@@ -76,6 +77,7 @@ static Cached *slot_for(Detector *d, int64_t n, int64_t h, int64_t w, int64_t ta
 
 static Status prepare(Detector *d, int64_t n, int64_t h, int64_t w, int64_t targets, Cached **out, Error *err)
 {
+    double start = clock_ms();
     Cached *c = slot_for(d, n, h, w, targets);
     if (!c->program) {
         ProgramSpec spec = { .graph = d->graph,
@@ -97,6 +99,7 @@ static Status prepare(Detector *d, int64_t n, int64_t h, int64_t w, int64_t targ
         TRY(program_load(c->program, err));
         c->loaded = d->generation;
     }
+    c->compile_ms = clock_ms() - start;
     *out = c;
     return DYN_OK;
 }
@@ -115,7 +118,12 @@ static Status run(Detector *d, Cached *c, const uint8_t *rgb, DetectorOutput *ou
     TRY(program_run(c->program, err));
     Tensor y = program_output(c->program, "y"), score = program_output(c->program, "score");
     if (!y.data || y.rank != 3) return fail(err, DYN_UNSUPPORTED, "the model has no detection output");
-    *out = (DetectorOutput) { .y = y.data, .score = score.data, .n = c->n, .n_anchors = y.dim[1], .nc = y.dim[2] - 4 };
+    *out = (DetectorOutput) { .y = y.data,
+                              .score = score.data,
+                              .n = c->n,
+                              .n_anchors = y.dim[1],
+                              .nc = y.dim[2] - 4,
+                              .compile_ms = c->compile_ms };
     return DYN_OK;
 }
 

@@ -31,6 +31,7 @@ typedef struct DetectorOutput {
     const float *items; /* [3] box, class, distribution loss of the batch; NULL unless the graph has them and labels
                            were given */
     int64_t n, n_anchors, nc;
+    double compile_ms; /* of the call: what a size that is new, or changed parameters, took before the run */
 } DetectorOutput;
 
 /* rgb: uint8 [n, h, w, 3], letterboxed, sides multiples of the stride. Compiles a program on the first use of a size.

@@ -14,7 +14,7 @@ typedef struct Run {
     Detection **det; /* [batch][max_det] of the batch at hand, network pixels */
     size_t *n_det;
     int64_t images, batches;
-    double ms[3], loss[3];
+    double ms[3], loss[3], compile_ms;
 } Run;
 
 static Placement placement_of(const Batch *b, const BatchImage *i)
@@ -107,7 +107,8 @@ static Status measure_batch(Run *r, const Batch *b, Error *err)
         TRY(detector_run_augmented(r->d, b->images, b->n, b->h, b->w, s->stride, &o, err));
     else
         TRY(detector_run_labelled(r->d, b->images, b->n, b->h, b->w, &b->targets[0][0], b->n_targets, &o, err));
-    r->ms[1] += clock_ms() - start;
+    r->ms[1] += clock_ms() - start - o.compile_ms;
+    r->compile_ms += o.compile_ms;
     start = clock_ms();
     for (int64_t i = 0; i < b->n; i++) {
         Predictions p = detector_predictions(&o, i);
@@ -203,6 +204,7 @@ Status validate(Detector *d, const ValidateSpec *spec, Arena *a, ValidateResult 
         if (s == DYN_OK) s = closed;
     }
     if (s == DYN_OK && spec->dir && spec->plots) s = save_plots(&r, &out->eval, err);
+    out->compile_ms = r.compile_ms;
     for (int k = 0; k < 3; k++) {
         out->ms[k] = r.ms[k] / (double)MAX(r.images, 1);
         out->loss[k] = r.loss[k] / (double)MAX(r.batches, 1);

@@ -25,9 +25,10 @@ typedef struct ValidateSpec {
 } ValidateSpec;
 
 typedef struct ValidateResult {
-    EvalResult eval; /* lives in the arena */
-    double ms[3];    /* preprocess (waiting for pictures), inference, postprocess, per image */
-    double loss[3];  /* mean items over batches when the detector's graph has them */
+    EvalResult eval;   /* lives in the arena */
+    double ms[3];      /* preprocess (waiting for pictures), inference, postprocess, per image */
+    double compile_ms; /* for new sizes, in all; in none of ms[] */
+    double loss[3];    /* mean items over batches when the detector's graph has them */
 } ValidateResult;
 
 Status validate(Detector *d, const ValidateSpec *spec, Arena *a, ValidateResult *out, Error *err);
