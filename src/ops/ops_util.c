@@ -96,6 +96,19 @@ static double gelu_slope(double z)
 {
     return 0.5 * erfc(-z * M_SQRT1_2) + z * exp(-0.5 * z * z) * M_SQRT1_2 * M_2_SQRTPI * 0.5;
 }
+/* From y = act(z): what the gradient of an operator reads where y tells the slope, so that z need not be kept. */
+static double relu_slope_of_y(double y)
+{
+    return y > 0;
+}
+static double sigmoid_slope_of_y(double y)
+{
+    return y * (1 - y);
+}
+static double tanh_slope_of_y(double y)
+{
+    return 1 - y * y;
+}
 static double tanh_slope(double z)
 {
     double t = tanh(z);
@@ -118,14 +131,18 @@ static double mish_slope(double z)
 
 static const struct {
     const char *name;
-    double (*value)(double z), (*slope)(double z);
-    int flops;
+    double (*value)(double z), (*slope)(double z), (*slope_of_y)(double y); /* the last NULL: y does not tell it */
+    int flops, grad_flops;
 } acts[] = {
-    { "none", none_value, none_slope, 0 },         { "silu", silu_value, silu_slope, 4 },
-    { "relu", relu_value, relu_slope, 1 },         { "sigmoid", sigmoid, sigmoid_slope, 3 },
-    { "leaky_relu", leaky_value, leaky_slope, 2 }, { "hardswish", hardswish_value, hardswish_slope, 5 },
-    { "gelu", gelu_value, gelu_slope, 4 },         { "tanh", tanh, tanh_slope, 1 },
-    { "mish", mish_value, mish_slope, 5 },
+    { "none", none_value, none_slope, NULL, 0, 0 },
+    { "silu", silu_value, silu_slope, NULL, 4, 8 },
+    { "relu", relu_value, relu_slope, relu_slope_of_y, 1, 1 },
+    { "sigmoid", sigmoid, sigmoid_slope, sigmoid_slope_of_y, 3, 3 },
+    { "leaky_relu", leaky_value, leaky_slope, NULL, 2, 2 },
+    { "hardswish", hardswish_value, hardswish_slope, NULL, 5, 9 },
+    { "gelu", gelu_value, gelu_slope, NULL, 4, 8 },
+    { "tanh", tanh, tanh_slope, tanh_slope_of_y, 1, 3 },
+    { "mish", mish_value, mish_slope, NULL, 5, 9 },
 };
 
 static size_t act_index(const char *act)
@@ -173,21 +190,10 @@ Status infer_pair(Infer *c)
     return infer_like(c, 1);
 }
 
-void ref_act(const RefCall *c, const char *act)
-{
-    for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, act_value(act, load_i(&c->in[0], i)));
-}
-
 void ref_slope(const RefCall *c, double (*slope)(double v))
 {
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
         store_i(&c->out[0], i, load_i(&c->in[0], i) * slope(load_i(&c->in[1], i)));
-}
-
-void ref_act_grad(const RefCall *c, const char *act)
-{
-    ref_slope(c, acts[act_index(act)].slope);
 }
 
 Status infer_binary(Infer *c)
@@ -325,12 +331,14 @@ Status act_op_infer(Infer *c)
 
 void act_op_grad(Grad *c)
 {
-    if (c->dy[0].id) c->dx[0] = graph_emit(c->g, c->n->op->also, INS(c->dy[0], c->in[0]), NO_ATTRS);
+    Value v = acts[act_index(c->n->op->name)].slope_of_y ? c->out[0] : c->in[0];
+    if (c->dy[0].id) c->dx[0] = graph_emit(c->g, c->n->op->also, INS(c->dy[0], v), NO_ATTRS);
 }
 
 void act_op_ref(const RefCall *c)
 {
-    ref_act(c, c->n->op->name);
+    for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
+        store_i(&c->out[0], i, act_value(c->n->op->name, load_i(&c->in[0], i)));
 }
 
 Cost act_op_cost(const Node *n, const Type *in, const Type *out)
@@ -338,21 +346,21 @@ Cost act_op_cost(const Node *n, const Type *in, const Type *out)
     return (Cost) { act_flops(n->op->name) * count_of(&out[0]), 0 };
 }
 
-/* "silu_grad" -> "silu" */
-static const char *act_of_grad(const Node *n, char buf[32])
+/* "silu_grad" -> the row of silu */
+static size_t act_of_grad(const Node *n)
 {
-    snprintf(buf, 32, "%.*s", (int)(strlen(n->op->name) - strlen("_grad")), n->op->name);
-    return buf;
+    char name[32];
+    snprintf(name, sizeof name, "%.*s", (int)(strlen(n->op->name) - strlen("_grad")), n->op->name);
+    return act_index(name);
 }
 
 void act_op_grad_ref(const RefCall *c)
 {
-    char name[32];
-    ref_act_grad(c, act_of_grad(c->n, name));
+    size_t i = act_of_grad(c->n);
+    ref_slope(c, acts[i].slope_of_y ? acts[i].slope_of_y : acts[i].slope);
 }
 
 Cost act_op_grad_cost(const Node *n, const Type *in, const Type *out)
 {
-    char name[32];
-    return (Cost) { (act_flops(act_of_grad(n, name)) + 4) * count_of(&out[0]), 0 };
+    return (Cost) { acts[act_of_grad(n)].grad_flops * count_of(&out[0]), 0 };
 }

@@ -62,9 +62,7 @@ static inline double count_of(const Type *t)
 Status infer_like(Infer *c, int input);
 /* The same for a gradient: input 0, dy, must have the shape of input 1, whose type the result has. */
 Status infer_pair(Infer *c);
-/* y = act(x); dx = dy * slope of act at x, for inputs dy, x; dx = dy * slope(v), for inputs dy, v. */
-void ref_act(const RefCall *c, const char *act);
-void ref_act_grad(const RefCall *c, const char *act);
+/* dx = dy * slope(v), for inputs dy, v. */
 void ref_slope(const RefCall *c, double (*slope)(double v));
 
 /* Two operands of equal rank; a dimension of size 1 is repeated to fit the other. y has the dtype of a. */
@@ -89,9 +87,10 @@ Status infer_reduce(Infer *c);
 Status infer_reduce_grad(Infer *c); /* inputs dy, x */
 Tensor kept(const Node *n, const Tensor *y, const Tensor *x);
 
-/* ---- operators that are a named activation (silu, gelu, ...) whose gradient is taken from dy and x ------------ */
+/* ---- operators that are a named activation (silu, relu, ...) --------------------------------------------------- */
 
-/* The activation is the operator's name; its companion NAME_grad is OpDef.also. */
+/* The activation is the operator's name; its companion NAME_grad, OpDef.also, takes dy and x, or dy and y where y tells
+ * the slope. */
 Status act_op_infer(Infer *c);
 void act_op_grad(Grad *c);
 void act_op_ref(const RefCall *c);

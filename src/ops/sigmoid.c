@@ -3,59 +3,22 @@
  * sigmoid - 1 / (1 + exp(-x)). The gradient needs y only, dy y (1 - y), so x need not be kept. */
 #include "ops/ops_util.h"
 
-static double slope(double y)
-{
-    return y * (1 - y);
-}
-
-static Status infer(Infer *c)
-{
-    return infer_like(c, 0);
-}
-
-static void grad(Grad *c)
-{
-    if (c->dy[0].id) c->dx[0] = graph_emit(c->g, op_sigmoid.also, INS(c->dy[0], c->out[0]), NO_ATTRS);
-}
-
-static void ref(const RefCall *c)
-{
-    ref_act(c, "sigmoid");
-}
-
-static Cost cost(const Node *n, const Type *in, const Type *out)
-{
-    return (Cost) { act_flops("sigmoid") * count_of(&out[0]), 0 };
-}
-
-/* ---- sigmoid_grad: dy, y -> dx */
-
-static void ref_grad(const RefCall *c)
-{
-    ref_slope(c, slope);
-}
-
-static Cost cost_grad(const Node *n, const Type *in, const Type *out)
-{
-    return (Cost) { 3 * count_of(&out[0]), 0 };
-}
-
 static const OpDef op_sigmoid_grad = { .name = "sigmoid_grad",
                                        .doc = "gradient of sigmoid",
                                        .in = "dy y",
                                        .out = "dx",
                                        .flags = OP_INPLACE,
                                        .infer = infer_pair,
-                                       .ref = ref_grad,
-                                       .cost = cost_grad };
+                                       .ref = act_op_grad_ref,
+                                       .cost = act_op_grad_cost };
 const OpDef op_sigmoid = { .name = "sigmoid",
                            .doc = "1 / (1 + exp(-x))",
                            .in = "x",
                            .out = "y",
                            .flags = OP_INPLACE,
-                           .infer = infer,
-                           .grad = grad,
-                           .ref = ref,
-                           .cost = cost,
+                           .infer = act_op_infer,
+                           .grad = act_op_grad,
+                           .ref = act_op_ref,
+                           .cost = act_op_cost,
                            .also = &op_sigmoid_grad,
                            .cases = "x[1,5,3,7]\nx[3,17,2,1]\nx[7]\n" };

@@ -95,7 +95,7 @@ static int64_t winner(const Assign *s, int64_t n, int64_t a)
 /* Target g asks for its best anchors; one that is already taken goes to the winner. */
 static void claim(Assign *s, int64_t n, int64_t g, const V8Target *t)
 {
-    int64_t best[V8_MAX_TOPK], topk = MIN(attr_int(s->n, "topk"), s->q.A), have = 0;
+    int64_t best[V8_MAX_TOPK], asked = attr_int(s->n, "topk"), topk = CLAMP(asked, 1, s->q.A), have = 0;
     double align[V8_MAX_TOPK];
     for (int64_t a = 0; a < s->q.A; a++) {
         double v;

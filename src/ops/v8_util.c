@@ -2,24 +2,16 @@
 #include "ops/v8_util.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 int v8_strides(const Node *n, double *stride)
 {
-    const char *s = attr_text(n, "strides");
-    int count = 0;
-    if (!*s) { /* one level: the attribute was read as a number */
-        stride[0] = (double)attr_int(n, "strides");
-        return stride[0] > 0;
+    int64_t list[V8_MAX_LEVELS];
+    int count = attr_list(n, "strides", list, V8_MAX_LEVELS);
+    for (int i = 0; i < count; i++) {
+        if (list[i] <= 0 || list[i] > 1 << 20) return 0;
+        stride[i] = (double)list[i];
     }
-    while (*s && count < V8_MAX_LEVELS) {
-        char *end;
-        long v = strtol(s, &end, 10);
-        if (end == s || v <= 0 || v > 1 << 20 || (*end && *end != ',')) return 0;
-        stride[count++] = (double)v;
-        s = *end ? end + 1 : end;
-    }
-    return *s ? 0 : count;
+    return MAX(count, 0);
 }
 
 static void place_level(V8Layout *q, int i, int64_t h, int64_t w, double stride)
@@ -56,7 +48,7 @@ Status v8_layout_infer(Infer *c, V8Layout *q)
 
 V8Layout v8_layout(const Node *n, const Tensor *in)
 {
-    double stride[V8_MAX_LEVELS];
+    double stride[V8_MAX_LEVELS] = { 0 };
     V8Layout q = { .n_level = v8_strides(n, stride), .bins = (int)attr_int(n, "reg_max"), .N = in[0].dim[0] };
     q.nc = in[q.n_level].dim[1];
     for (int i = 0; i < q.n_level; i++)
@@ -88,8 +80,9 @@ double v8_side(const double *z, int bins, double *p, double *log_sum)
 
 void v8_logits(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, double *z)
 {
-    for (int k = 0; k < 4 * q->bins; k++)
-        z[k] = load4(box, n, k, at->y, at->x);
+    for (int s = 0; s < 4; s++)
+        for (int k = 0; k < q->bins; k++)
+            z[s * q->bins + k] = load4(box, n, s * q->bins + k, at->y, at->x);
 }
 
 void v8_box(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, double xyxy[4])
