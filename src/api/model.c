@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "api/api.h"
 #include "api/options.h"
-#include "detect/predict.h"
+#include "api/setup.h"
 #include "train/programs.h"
 
 #include <limits.h>
-#include <math.h>
 #include <string.h>
 
 DynStatus dyn_model_open(DynContext *ctx, const char *path, const DynOptions *options, DynModel **out, DynError *err)
@@ -79,39 +77,35 @@ Status model_detector(DynModel *model, Detector **d, Error *err)
     return DYN_OK;
 }
 
+static Status detect(DynModel *model, const DynImage *image, const DynOptions *o, DynDetection *out, size_t *n,
+                     Arena *a, Error *err)
+{
+    Detector *d;
+    PredictSpec spec;
+    PredictResult timing;
+    Image im = { image->width, image->height, (int)image->stride, (uint8_t *)image->rgb };
+    TRY(model_detector(model, &d, err));
+    TRY(setup_prediction(model->ctx, o, model->m->max_stride, a, &spec, err));
+    spec.batch = 1;
+    spec.rect = true;
+    Detection *det = ARENA_ARRAY(a, Detection, o->max_det);
+    if (!det) return fail_nomem(err, (size_t)o->max_det * sizeof *det);
+    TRY(predict_images(d, &spec, &(const Image *) { &im }, 1, &det, n, &timing, err));
+    setup_detections(det, *n, out);
+    return DYN_OK;
+}
+
 DynStatus dyn_model_detect(DynModel *model, const DynImage *image, const DynOptions *o, DynDetection *out, size_t *n,
                            DynError *err)
 {
-    Detector *d;
-    int32_t *ids = NULL;
-    size_t n_ids = 0;
     TRY(options_check(o, DYN_PREDICT, err));
+    if (!image->rgb || image->width < 1 || image->height < 1 || image->stride < (ptrdiff_t)image->width * 3 ||
+        image->stride > INT_MAX)
+        return fail(err, DYN_USAGE, "a picture of %d x %d pixels with rows of %td bytes", image->width, image->height,
+                    image->stride);
     Arena *a = arena_new();
     if (!a) return fail_nomem(err, 1);
-    Status s = image->rgb && image->width > 0 && image->height > 0 && image->stride >= (ptrdiff_t)image->width * 3 &&
-                       image->stride <= INT_MAX
-                   ? parse_ids(o->classes, "classes", a, &ids, &n_ids, err)
-                   : fail(err, DYN_USAGE, "a picture of %d x %d pixels with rows of %td bytes", image->width,
-                          image->height, image->stride);
-    if (s == DYN_OK) s = model_detector(model, &d, err);
-    Detection *det = s == DYN_OK ? ARENA_ARRAY(a, Detection, o->max_det) : NULL;
-    if (s == DYN_OK && !det) s = fail_nomem(err, (size_t)o->max_det * sizeof *det);
-    if (s == DYN_OK) {
-        PredictSpec spec = { .stride = model->m->max_stride,
-                             .batch = 1,
-                             .max_det = o->max_det,
-                             .rect = true,
-                             .nms = nms_defaults_predict() };
-        PredictResult timing;
-        Image im = { image->width, image->height, (int)image->stride, (uint8_t *)image->rgb };
-        round_imgsz(model->ctx, o, spec.stride, spec.imgsz);
-        if (!isnan(o->conf)) spec.nms.conf = o->conf;
-        spec.nms.iou = o->iou, spec.nms.max_det = o->max_det, spec.nms.agnostic = o->agnostic_nms;
-        spec.nms.classes = ids, spec.nms.n_classes = n_ids;
-        s = predict_images(d, &spec, &(const Image *) { &im }, 1, &det, n, &timing, err);
-    }
-    for (size_t i = 0; s == DYN_OK && i < *n; i++)
-        out[i] = (DynDetection) { det[i].x1, det[i].y1, det[i].x2, det[i].y2, det[i].conf, det[i].cls };
+    Status s = detect(model, image, o, out, n, a, err);
     arena_free(&a);
     return s;
 }

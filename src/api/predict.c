@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * dyn_predict: what `predict` writes and says for each picture (spec 9). */
-#include "api/api.h"
-#include "detect/predict.h"
+#include "api/setup.h"
 #include "detect/source.h"
 #include "report/report.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,9 +105,7 @@ static Status tell(PredictJob *j, const PredictResult *r, Error *err)
                         : NULL;
     char *json = j->o->format ? json_of(j, r) : NULL;
     if (!det || !text || (j->o->format && !json)) return fail_nomem(err, r->n * sizeof *det);
-    for (size_t i = 0; i < r->n; i++)
-        det[i] =
-            (DynDetection) { r->det[i].x1, r->det[i].y1, r->det[i].x2, r->det[i].y2, r->det[i].conf, r->det[i].cls };
+    setup_detections(r->det, r->n, det);
     if (j->event)
         j->event(j->user, &(DynEvent) { .kind = DYN_EVENT_RESULT,
                                         .text = text,
@@ -159,28 +155,6 @@ static void summary(PredictJob *j)
     if (text && j->event) j->event(j->user, &(DynEvent) { .kind = DYN_EVENT_TABLE, .text = text });
 }
 
-static Status predict_spec(PredictJob *j, PredictSpec *spec, Error *err)
-{
-    const DynOptions *o = j->o;
-    int32_t *ids;
-    size_t n_ids;
-    *spec = (PredictSpec) { .stride = j->model->m->max_stride,
-                            .batch = o->batch,
-                            .max_det = o->max_det,
-                            .rect = o->rect,
-                            .augment = o->augment,
-                            .workers = (int)o->workers,
-                            .nms = nms_defaults_predict(),
-                            .log = &j->ctx->log,
-                            .stop = &j->ctx->stop };
-    TRY(parse_ids(o->classes, "classes", j->a, &ids, &n_ids, err));
-    round_imgsz(j->ctx, o, spec->stride, spec->imgsz);
-    if (!isnan(o->conf)) spec->nms.conf = o->conf;
-    spec->nms.iou = o->iou, spec->nms.max_det = o->max_det, spec->nms.agnostic = o->agnostic_nms;
-    spec->nms.classes = ids, spec->nms.n_classes = n_ids;
-    return DYN_OK;
-}
-
 static Status make_folder(PredictJob *j, Error *err)
 {
     const DynOptions *o = j->o;
@@ -206,7 +180,7 @@ static Status predict_job(PredictJob *j, Error *err)
     TRY(source_list(j->a, o->source, &paths, &n, err));
     TRY(dyn_model_open(j->ctx, o->model, o, &j->model, err));
     TRY(model_detector(j->model, &d, err));
-    TRY(predict_spec(j, &spec, err));
+    TRY(setup_prediction(j->ctx, o, j->model->m->max_stride, j->a, &spec, err));
     TRY(make_folder(j, err));
     TRY(predict_files(d, &spec, paths, n, on_picture, j, &done, err));
     summary(j);

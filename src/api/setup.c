@@ -51,9 +51,43 @@ void setup_cache(const DynOptions *o, LoaderOptions *lo)
     lo->cache_bytes = pages > 0 && size > 0 ? (size_t)pages / 3 * 2 * (size_t)size : 0;
 }
 
+/* A mode's defaults, changed where the options say so. */
+static NmsOpt nms_options(NmsOpt nms, const DynOptions *o)
+{
+    if (!isnan(o->conf)) nms.conf = o->conf;
+    nms.iou = o->iou;
+    nms.max_det = o->max_det;
+    nms.agnostic = o->agnostic_nms;
+    return nms;
+}
+
+Status setup_prediction(DynContext *ctx, const DynOptions *o, int64_t stride, Arena *a, PredictSpec *spec, Error *err)
+{
+    int32_t *ids;
+    *spec = (PredictSpec) { .stride = stride,
+                            .batch = o->batch,
+                            .max_det = o->max_det,
+                            .rect = o->rect,
+                            .augment = o->augment,
+                            .workers = (int)o->workers,
+                            .nms = nms_options(nms_defaults_predict(), o),
+                            .log = &ctx->log,
+                            .stop = &ctx->stop };
+    TRY(parse_ids(o->classes, "classes", a, &ids, &spec->nms.n_classes, err));
+    spec->nms.classes = ids;
+    round_imgsz(ctx, o, stride, spec->imgsz);
+    return DYN_OK;
+}
+
+void setup_detections(const Detection *det, size_t n, DynDetection *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = (DynDetection) { det[i].x1, det[i].y1, det[i].x2, det[i].y2, det[i].conf, det[i].cls };
+}
+
 ValidateSpec setup_validation(DynContext *ctx, const DynOptions *o, int64_t stride)
 {
-    ValidateSpec s = { .nms = nms_defaults_val(),
+    ValidateSpec s = { .nms = nms_options(nms_defaults_val(), o),
                        .single_cls = o->single_cls,
                        .augment = o->augment,
                        .stride = stride,
@@ -62,10 +96,7 @@ ValidateSpec setup_validation(DynContext *ctx, const DynOptions *o, int64_t stri
                        .save_txt = o->save_txt,
                        .save_conf = o->save_conf,
                        .stop = &ctx->stop };
-    if (!isnan(o->conf)) s.nms.conf = o->conf;
-    s.nms.iou = o->iou;
-    s.nms.max_det = o->max_det;
-    s.nms.agnostic = o->single_cls || o->agnostic_nms;
+    s.nms.agnostic |= o->single_cls;
     return s;
 }
 

@@ -5,6 +5,7 @@
 #define SETUP_H
 
 #include "api/api.h"
+#include "detect/predict.h"
 #include "detect/validate.h"
 
 Status setup_config(const DynOptions *o, Arena *a, DataConfig *config, Error *err);
@@ -17,6 +18,10 @@ Status setup_val_loader(const DynContext *ctx, const DynOptions *o, const Datase
 void setup_cache(const DynOptions *o, LoaderOptions *lo);
 /* What a validation is told by the options; loader, names and nc are the caller's to fill. */
 ValidateSpec setup_validation(DynContext *ctx, const DynOptions *o, int64_t stride);
+/* What a prediction is told by the options; class numbers live in the arena. */
+Status setup_prediction(DynContext *ctx, const DynOptions *o, int64_t stride, Arena *a, PredictSpec *spec, Error *err);
+/* Boxes as the public struct; out has room for n. */
+void setup_detections(const Detection *det, size_t n, DynDetection *out);
 /* Table and figures of a validation as the public struct; texts live in the context's job. */
 Status setup_metrics(DynContext *ctx, const ValidateResult *r, const char *const *names, bool per_class,
                      const char *dir, DynMetrics *out, Error *err);
