@@ -304,6 +304,15 @@ static int count_outputs(const Node *n)
     return count;
 }
 
+/* The inputs that an operator names, at least n_in: "x w b? res?" are four, of "x*" there are as many as are given. */
+static int count_inputs(const OpDef *op, int n_in)
+{
+    int named = *op->in != 0;
+    for (const char *s = op->in; *s; s++)
+        named += *s == ' ';
+    return str_ends(op->in, "*") ? n_in : MAX(named, n_in);
+}
+
 /* Inputs against "x w b? res?" or "x*": the required ones are there and not void, and there are no more than named. */
 static bool inputs_fit(const OpDef *op, const Value *in, int n_in)
 {
@@ -332,7 +341,7 @@ Value graph_emit(Graph *g, const OpDef *op, const Value *in, int n_in, const Att
     if (g->err.status == DYN_OK && !inputs_fit(op, in, n_in))
         graph_fail(g, DYN_SHAPE, "%s '%s': takes the inputs '%s', got %d, or one of them void", op->name, g->scope,
                    op->in, n_in);
-    Node *n = new_node(g, NODE_OP, g->scope, n_in, 0);
+    Node *n = new_node(g, NODE_OP, g->scope, count_inputs(op, n_in), 0);
     if (!n) return (Value) { 0 };
     n->op = op;
     if (!attrs_complete(g, n, op, attr, n_attr)) return (Value) { 0 };
@@ -341,9 +350,9 @@ Value graph_emit(Graph *g, const OpDef *op, const Value *in, int n_in, const Att
         graph_fail(g, DYN_SHAPE, "%s '%s': %d outputs", op->name, g->scope, n->n_out);
         return (Value) { 0 };
     }
-    for (int i = 0; i < n_in; i++) {
-        n->in[i] = in[i];
-        in_type[i] = in[i].id ? g->value[in[i].id].type : (Type) { .shape.rank = -1 };
+    for (int i = 0; i < n->n_in; i++) { /* optional ones that were left out at the end are void, too */
+        if (i < n_in) n->in[i] = in[i];
+        in_type[i] = n->in[i].id ? g->value[n->in[i].id].type : (Type) { .shape.rank = -1 };
     }
     if (node_infer(g, n, &g->nominal, in_type, out_type, &err) != DYN_OK) {
         g->err = err;

@@ -186,7 +186,8 @@ void graph_param_file_shape(Graph *g, Value v, Shape shape);
 /* Adds to the parameter list without a value (PARAM_COUNT). */
 void graph_counter(Graph *g, const char *name);
 Value graph_const(Graph *g, Type t, const void *data); /* copies */
-/* Appends an operator; inputs may be void where the operator allows it. Returns output 0; output k is value_at(v, k).
+/* Appends an operator; inputs may be void, or left out at the end, where the operator allows it: the node has all that
+ * the operator names. Returns output 0; output k is value_at(v, k).
  */
 Value graph_emit(Graph *g, const OpDef *op, const Value *in, int n_in, const Attr *attr, int n_attr);
 /* Copies node n of another graph (its op, attributes, name, origin) with new inputs; leaves are copied when in is NULL.
