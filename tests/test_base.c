@@ -3,6 +3,7 @@
 
 #include "base/dtype.h"
 
+#include <locale.h>
 #include <math.h>
 #include <unistd.h>
 
@@ -27,6 +28,27 @@ static void numbers(void **state)
     assert_true(str_to_int("-12", &i) && i == -12);
     assert_false(str_to_int("99999999999999999999", &i));
     assert_false(str_to_int("1.0", &i));
+}
+
+/* An application may have chosen a locale that writes 1,5: files and options mean 1.5 all the same. */
+static void numbers_in_a_locale_with_commas(void **state)
+{
+    double x;
+    char text[256], dir[] = "/tmp/dyn_locale_XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    snprintf(text, sizeof text, "localedef -i de_DE -f UTF-8 %s/de_DE.UTF-8 >/dev/null 2>&1", dir);
+    if (system(text) != 0) skip(); /* this machine has no sources of locales */
+    setenv("LOCPATH", dir, 1);
+    assert_non_null(setlocale(LC_ALL, "de_DE.UTF-8"));
+    snprintf(text, sizeof text, "%g", 1.5);
+    assert_string_equal(text, "1,5");
+    assert_string_equal(str_point(text), "1.5");
+    assert_true(str_to_double("1.5", &x) && x == 1.5);
+    assert_false(str_to_double("1,5", &x));
+    setlocale(LC_ALL, "C");
+    unsetenv("LOCPATH");
+    snprintf(text, sizeof text, "rm -r %s", dir);
+    assert_int_equal(system(text), 0);
 }
 
 static void half_precision(void **state)
@@ -103,8 +125,9 @@ static void memory_runs_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nearest_names), cmocka_unit_test(numbers),        cmocka_unit_test(half_precision),
-        cmocka_unit_test(files),         cmocka_unit_test(random_streams), cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(nearest_names),   cmocka_unit_test(numbers), cmocka_unit_test(numbers_in_a_locale_with_commas),
+        cmocka_unit_test(half_precision),  cmocka_unit_test(files),   cmocka_unit_test(random_streams),
+        cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

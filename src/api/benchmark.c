@@ -76,6 +76,13 @@ static char *step_table(const Program *p, const Timing *t, Arena *a)
     return text_done(&text);
 }
 
+/* A number as JSON has it. */
+static const char *json_number(Arena *a, double x)
+{
+    const char *s = str_point(arena_printf(a, "%.4f", x));
+    return s ? s : "null";
+}
+
 static Status report(DynContext *ctx, const DynOptions *o, const DynModel *model, Program *p, const Timing *t,
                      DynEventFn *event, void *user, Error *err)
 {
@@ -87,11 +94,12 @@ static Status report(DynContext *ctx, const DynOptions *o, const DynModel *model
     if (json)
         text = arena_printf(ctx->job,
                             "{\"what\":\"%s\",\"model\":\"%s\",\"precision\":\"%s\",\"threads\":%d,\"batch\":%lld,"
-                            "\"imgsz\":%lld,\"ms_per_image\":%.4f,"
-                            "\"min_ms_per_image\":%.4f,\"activation_mb\":%.2f}",
+                            "\"imgsz\":%lld,\"ms_per_image\":%s,"
+                            "\"min_ms_per_image\":%s,\"activation_mb\":%s}",
                             what, model->m->title, act, model->backend->threads, (long long)o->batch,
-                            (long long)o->imgsz[0], per_image, t->min_ms / (double)o->batch,
-                            (double)stats.slab_bytes / 1e6);
+                            (long long)o->imgsz[0], json_number(ctx->job, per_image),
+                            json_number(ctx->job, t->min_ms / (double)o->batch),
+                            json_number(ctx->job, (double)stats.slab_bytes / 1e6));
     else if ((text = step_table(p, t, ctx->job)))
         text = arena_printf(ctx->job,
                             "%s\n\n%s %s %s, batch %lld at %lldx%lld, %d threads: median %.2f ms, best %.2f ms per "

@@ -412,7 +412,7 @@ char *options_text(const DynOptions *o, const DynOptionRow *r, Arena *a)
     case DYN_FLOAT:
     case DYN_FRACTION:
         memcpy(&x, at, sizeof x);
-        return isnan(x) ? arena_strdup(a, "null") : arena_printf(a, "%.10g", x);
+        return isnan(x) ? arena_strdup(a, "null") : str_point(arena_printf(a, "%.10g", x));
     case DYN_TEXT: memcpy(&s, at, sizeof s); return arena_strdup(a, s ? s : "null");
     case DYN_SIZE:
         memcpy(i, at, sizeof i);

@@ -99,6 +99,9 @@ bool str_ends_nocase(const char *s, const char *suffix);
 /* Whole string as number ("1e-3", "16"); false when anything else is in it or it does not fit. Locale-free. */
 bool str_to_double(const char *s, double *x);
 bool str_to_int(const char *s, int64_t *x);
+/* printf's numbers carry the locale's decimal point: makes every comma of a text of numbers a point. Returns it; NULL
+ * stays NULL. */
+char *str_point(char *s);
 /* Up to three names of the list that are closest to s (edit distance, at most 2 edits or a third of the length), as
  * "'a', 'b' or 'c'"; "" when none is close. Lives in the arena. */
 const char *str_nearest(Arena *a, const char *s, const char *const *names, size_t n);

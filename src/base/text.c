@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <locale.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -30,12 +31,19 @@ bool str_ends_nocase(const char *s, const char *suffix)
     return n >= m && strcasecmp(s + n - m, suffix) == 0;
 }
 
+static locale_t c_locale;
+
+static void make_c_locale(void)
+{
+    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
 /* strtod reads the decimal point of the process's locale, which an application may have set to a comma. */
 static double strtod_c(const char *s, char **end)
 {
-    static locale_t c;
-    if (!c) c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    return c ? strtod_l(s, end, c) : strtod(s, end);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_c_locale);
+    return c_locale ? strtod_l(s, end, c_locale) : strtod(s, end);
 }
 
 bool str_to_double(const char *s, double *x)
@@ -45,6 +53,13 @@ bool str_to_double(const char *s, double *x)
     errno = 0;
     *x = strtod_c(s, &end);
     return !*end && end != s && (errno != ERANGE || (*x > -1 && *x < 1));
+}
+
+char *str_point(char *s)
+{
+    for (char *c = s; c && *c; c++)
+        if (*c == ',') *c = '.';
+    return s;
 }
 
 bool str_to_int(const char *s, int64_t *x)

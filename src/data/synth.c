@@ -31,7 +31,7 @@ static Status write_labels(const char *path, const SynthPicture *p, Error *err)
         n += (size_t)snprintf(text + n, sizeof text - n, "%d %.6f %.6f %.6f %.6f\n", (int)l->cls, (double)l->cx,
                               (double)l->cy, (double)l->w, (double)l->h);
     }
-    return file_write(path, text, n, err);
+    return file_write(path, str_point(text), n, err);
 }
 
 static Status write_picture(const Job *job, int64_t item, Error *err)

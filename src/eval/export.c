@@ -161,7 +161,6 @@ int label_row(char *buf, size_t size, const Detection *det, int32_t w0, int32_t 
         size_t used = MIN((size_t)n, size);
         n += snprintf(buf + used, size - used, " %g", det->conf);
     }
-    for (char *c = buf; size && *c; c++)
-        if (*c == ',') *c = '.';
+    if (size) str_point(buf);
     return n;
 }

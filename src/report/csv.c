@@ -30,8 +30,7 @@ typedef struct Line {
 static void put(Line *l, double v)
 {
     int n = snprintf(l->text + l->used, l->size - l->used, l->used ? ",%.6g" : "%.6g", v);
-    for (char *c = l->text + l->used + (l->used > 0); *c; c++)
-        if (*c == ',') *c = '.';
+    str_point(l->text + l->used + (l->used > 0));
     l->used += (size_t)n;
 }
 
@@ -142,6 +141,15 @@ Status results_parse(Arena *a, char *text, const char *path, ResultsTable *t, Er
     return DYN_OK;
 }
 
+/* The epoch that a line begins with; below all epochs when it is no number. */
+static double epoch_of(const char *line)
+{
+    char field[32];
+    double epoch;
+    snprintf(field, sizeof field, "%.*s", (int)strcspn(line, ",\r\n"), line);
+    return str_to_double(field + strspn(field, " \t"), &epoch) ? epoch : -INFINITY;
+}
+
 Status results_trim(const char *path, int last_epoch, Error *err)
 {
     if (!file_exists(path)) return DYN_OK;
@@ -152,7 +160,7 @@ Status results_trim(const char *path, int last_epoch, Error *err)
     if (s == DYN_OK) {
         while (end < n) { /* whole lines only: a row that was cut off in writing goes too */
             const char *line = text + end, *newline = memchr(line, '\n', n - end);
-            if (!newline || (end > 0 && strtod(line, NULL) > last_epoch)) break;
+            if (!newline || (end > 0 && epoch_of(line) > last_epoch)) break;
             end = (size_t)(newline + 1 - text);
         }
         s = end == n ? DYN_OK : file_write(path, text, end, err);
