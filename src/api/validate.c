@@ -8,11 +8,11 @@ typedef struct ValJob {
     Loader *loader;
 } ValJob;
 
-/* category_id of predictions.json: COCO's own numbers when the pictures are COCO's (spec 8.8). */
-static CategoryMap categories(const DataConfig *c, int64_t nc)
+/* COCO's own validation or test list (spec 8.8): predictions.json is always written, with COCO's class numbers. */
+static bool is_coco(const DataConfig *c, int64_t nc)
 {
-    bool coco = nc == 80 && c->val.n && strstr(c->val.path[0], "coco");
-    return coco ? CATEGORY_COCO : CATEGORY_NEXT;
+    const char *path = c->val.n ? c->val.path[0] : "";
+    return nc == 80 && strstr(path, "coco") && (str_ends(path, "/val2017.txt") || str_ends(path, "/test-dev2017.txt"));
 }
 
 static Status check_classes(const DynContext *ctx, const DataConfig *c, const Model *m, Error *err)
@@ -49,7 +49,7 @@ static Status run(DynContext *ctx, const DynOptions *o, ValJob *j, DynEventFn *e
     spec.names = o->single_cls ? j->ds->names : (const char *const *)m->names;
     spec.nc = (int32_t)(o->single_cls ? 1 : m->nc);
     spec.dir = dir;
-    spec.categories = categories(&config, m->nc);
+    if (is_coco(&config, m->nc)) spec.categories = CATEGORY_COCO, spec.save_json = true;
     spec.progress = progress_validation;
     spec.user = &progress;
     TRY(validate(d, &spec, ctx->job, &result, err));

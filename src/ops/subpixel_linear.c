@@ -51,7 +51,7 @@ static void grad(Grad *c)
 
 static void ref(const RefCall *c)
 {
-    const Tensor *x = &c->in[0], *w = &c->in[1], *b = c->n->n_in > 2 ? &c->in[2] : NULL;
+    const Tensor *x = &c->in[0], *w = &c->in[1], *b = &c->in[2];
     Tensor *y = &c->out[0];
     int64_t r = attr_int(c->n, "scale");
     for (int64_t n = 0; n < y->dim[0]; n++)
@@ -59,7 +59,7 @@ static void ref(const RefCall *c)
             for (int64_t h = 0; h < y->dim[2]; h++)
                 for (int64_t v = 0; v < y->dim[3]; v++) {
                     int64_t o = k / (r * r), s = k % (r * r);
-                    double sum = b && b->data ? load_i(b, o) : 0;
+                    double sum = b->data ? load_i(b, o) : 0;
                     for (int64_t i = 0; i < w->dim[1]; i++)
                         sum += load4(w, o, i, 0, 0) * load4(x, n, i * r * r + s, h, v);
                     store4(y, n, k, h, v, sum);
