@@ -167,6 +167,37 @@ static void fused_dynamic_convolutions_compute_the_same(void **state)
     check_fused(dynamic_like());
 }
 
+/* A map that is the same for every picture looks like a residual while the batch is one. It must stay an addition. */
+static void what_is_repeated_over_the_batch_is_no_residual(void **state)
+{
+    Graph *g, *fused;
+    Arena *a = arena_new();
+    Slab w;
+    int64_t n, m;
+    assert_ok(graph_new(&g, &err));
+    Value x = graph_input(g, "x", (Type) { .dtype = F32, .shape = SHAPE(DIM_BATCH, 3, DIM_HEIGHT, DIM_WIDTH) });
+    Value k = graph_param(g, "conv.weight", PARAM_WEIGHT, SHAPE(4, 3, 3, 3), (Init) { INIT_UNIFORM, 0.5 });
+    Value y = EMIT(g, conv2d, INS(x, k), ATTRS(A_INT("pad", 1)));
+    Value mean = EMIT(g, reduce_mean, INS(y), ATTRS(A_INT("dims", 0), A_INT("keep", 1)));
+    Value z = EMIT(g, conv2d, INS(x, k), ATTRS(A_INT("pad", 1)));
+    graph_output(g, "y", EMIT(g, add, INS(z, mean), NO_ATTRS));
+    assert_ok(graph_status(g, &err));
+    assert_ok(passes_inference(g, &fused, &err));
+    assert_non_null(strstr(graph_text(fused, NULL, a), " add "));
+    assert_ok(slab_new(g, &w, &err));
+    slab_init(g, &w, 2);
+    double *want = run(g, "ref", false, &w, 5, &n), *got = run(fused, "cpu", true, &w, 5, &m);
+    assert_int_equal(n, m);
+    for (int64_t i = 0; i < n; i++)
+        assert_true(fabs(want[i] - got[i]) < 1e-5);
+    free(want);
+    free(got);
+    slab_free(&w);
+    graph_free(&g);
+    graph_free(&fused);
+    arena_free(&a);
+}
+
 static void channel_ranges_cost_no_copies(void **state)
 {
     Graph *g = c2f_like(), *fused;
@@ -439,10 +470,15 @@ static void plans_never_overlap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fused_graph_computes_the_same), cmocka_unit_test(fused_dynamic_convolutions_compute_the_same),
-        cmocka_unit_test(channel_ranges_cost_no_copies), cmocka_unit_test(gradients_equal_differences),
-        cmocka_unit_test(plans_never_overlap),           cmocka_unit_test(shared_programs_equal_separate_ones),
-        cmocka_unit_test(a_second_size_packs_nothing),   cmocka_unit_test(a_share_is_for_one_graph),
+        cmocka_unit_test(fused_graph_computes_the_same),
+        cmocka_unit_test(fused_dynamic_convolutions_compute_the_same),
+        cmocka_unit_test(what_is_repeated_over_the_batch_is_no_residual),
+        cmocka_unit_test(channel_ranges_cost_no_copies),
+        cmocka_unit_test(gradients_equal_differences),
+        cmocka_unit_test(plans_never_overlap),
+        cmocka_unit_test(shared_programs_equal_separate_ones),
+        cmocka_unit_test(a_second_size_packs_nothing),
+        cmocka_unit_test(a_share_is_for_one_graph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
