@@ -223,7 +223,7 @@ static ParamSpec *new_param(Graph *g, const char *name, ParamKind kind)
     return p;
 }
 
-static Value param_leaf(Graph *g, int index)
+Value graph_param_leaf(Graph *g, int index)
 {
     ParamSpec *p = g->param[index];
     Node *n = new_node(g, NODE_PARAM, p->name, 0, 1);
@@ -232,36 +232,47 @@ static Value param_leaf(Graph *g, int index)
     return p->value = append_leaf(g, n, (Type) { .dtype = F32, .rowmajor = true, .shape = p->shape });
 }
 
-static Value declare_param(Graph *g, const char *name, ParamKind kind, Shape shape, Init init)
+const char *graph_name(Graph *g, const char *name)
+{
+    const char *s = arena_strdup(g->a, name);
+    if (!s) graph_fail(g, DYN_NOMEM, "out of memory");
+    return s;
+}
+
+ParamSpec *graph_declare(Graph *g, const char *name, ParamKind kind, Shape shape, Init init)
 {
     enum { ALIGN = 16 };
-    int at = name ? graph_find_param(g, name) : -1;
     int64_t count = shape_count(&shape);
-    if (g->err.status != DYN_OK) return (Value) { 0 };
-    if (at >= 0) {
-        if (!shape_eq(&g->param[at]->shape, &shape))
-            graph_fail(g, DYN_SHAPE, "parameter '%s' is declared with two shapes", name);
-        return g->param[at]->value;
-    }
     for (int d = 0; d < shape.rank; d++)
         if (shape.dim[d] <= 0) {
             char text[128];
             graph_fail(g, DYN_SHAPE, "parameter '%s' would be empty: shape %s", name,
                        shape_text(&shape, text, sizeof text));
-            return (Value) { 0 };
+            return NULL;
         }
     if (count < 0 || count > INT32_MAX) {
         graph_fail(g, DYN_SHAPE, "parameter '%s' would have more than 2^31 elements", name);
-        return (Value) { 0 };
+        return NULL;
     }
     ParamSpec *p = new_param(g, name, kind);
-    if (!p) return (Value) { 0 };
+    if (!p) return NULL;
     p->shape = p->file_shape = shape;
     p->init = init;
-    p->trainable = kind == PARAM_WEIGHT || kind == PARAM_NORM || kind == PARAM_BIAS;
+    p->trainable = param_trains(kind);
     p->offset = g->slab_n;
     g->slab_n += (count + ALIGN - 1) / ALIGN * ALIGN;
-    return param_leaf(g, (int)g->n_param - 1);
+    return p;
+}
+
+static Value declare_param(Graph *g, const char *name, ParamKind kind, Shape shape, Init init)
+{
+    if (g->err.status != DYN_OK) return (Value) { 0 };
+    int at = graph_find_param(g, name);
+    if (at < 0)
+        return graph_declare(g, name, kind, shape, init) ? graph_param_leaf(g, (int)g->n_param - 1) : (Value) { 0 };
+    if (!shape_eq(&g->param[at]->shape, &shape))
+        graph_fail(g, DYN_SHAPE, "parameter '%s' is declared with two shapes", name);
+    return g->param[at]->value;
 }
 
 Value graph_param(Graph *g, const char *name, ParamKind kind, Shape shape, Init init)
@@ -372,7 +383,7 @@ Value graph_copy(Graph *g, const Node *n, const Value *in)
     else if (n->kind == NODE_CONST)
         v = graph_const(g, n->leaf, n->data);
     else if (n->kind == NODE_PARAM)
-        v = param_leaf(g, n->param);
+        v = graph_param_leaf(g, n->param);
     else {
         const char *name = arena_strdup(g->a, n->name);
         if (name) g->scope = name;

@@ -103,8 +103,15 @@ typedef enum ParamKind {
     PARAM_BUFFER,   /* not trained, never changes, counts as no parameter: what it is initialised to. In files because
                        the reference has it there, not missed where it is absent */
     PARAM_SCHEDULE, /* not trained: one number that the trainer moves (a temperature); the EMA copies it */
-    PARAM_COUNT /* int64 counter of the reference's BatchNorm, kept for file compatibility; no storage in the slab */
+    PARAM_COUNT, /* int64 counter of the reference's BatchNorm, kept for file compatibility; no storage in the slab */
+    N_PARAM_KIND
 } ParamKind;
+
+/* Trained unless it is frozen. */
+static inline bool param_trains(ParamKind k)
+{
+    return k == PARAM_WEIGHT || k == PARAM_NORM || k == PARAM_BIAS;
+}
 
 /* How a PARAM_SCHEDULE falls while a model is trained: from start to end, by one of the two rules. */
 typedef struct ScheduleSpec {
@@ -115,11 +122,13 @@ typedef struct ScheduleSpec {
 } ScheduleSpec;
 
 typedef enum InitKind {
-    INIT_CONST,   /* a */
-    INIT_UNIFORM, /* (-a, a) */
-    INIT_NORMAL,  /* mean 0, standard deviation a */
-    INIT_ARANGE,  /* 0, 1, 2, ... */
-    INIT_SUBPIXEL /* centres of the a x a parts of a pixel, in pixels from its own: columns, then rows: [2][..][a][a] */
+    INIT_CONST,    /* a */
+    INIT_UNIFORM,  /* (-a, a) */
+    INIT_NORMAL,   /* mean 0, standard deviation a */
+    INIT_ARANGE,   /* 0, 1, 2, ... */
+    INIT_SUBPIXEL, /* centres of the a x a parts of a pixel, in pixels from its own: columns, then rows: [2][..][a][a]
+                    */
+    N_INIT_KIND
 } InitKind;
 typedef struct Init {
     InitKind kind;
@@ -230,10 +239,17 @@ bool attr_is(const Node *n, const char *name, const char *text);
 
 /* Types of all values for a binding: types[value id], types[0] unused; lives in the arena. */
 Status graph_bind(const Graph *g, const Binding *b, Arena *a, Type **types, Error *err);
-/* "model.0.conv: conv2d x[1,3,640,640] w[16,3,3,3] stride=2 pad=1 -> [1,16,320,320]", one node a line; types may be
- * NULL (nominal). Text lives in the arena. */
+/* All of a graph, one parameter, node or output a line ("model.0.conv: conv2d %1[1,3,640,640] %2[16,3,3,3] - - stride=2
+ * pad=1 -> %3:F32[1,16,320,320]"); src/graph/text.c shows the form. types may be NULL (nominal). Text lives in the
+ * arena; NULL when there is no memory. */
 char *graph_text(const Graph *g, const Type *types, Arena *a);
 char *node_text(const Graph *g, const Node *n, const Type *types, Arena *a);
+
+typedef const OpDef *GraphOpFn(const char *name); /* NULL when there is none */
+/* The graph that graph_text (types NULL) made this text of: its text is the same again. Nothing is trusted: DYN_FORMAT,
+ * or what an operator says of its inputs, with file and line; file is for messages and the nodes' origins. find: the
+ * operators, which this room does not know (ops_find). */
+Status graph_parse(const char *file, const char *text, size_t n, GraphOpFn *find, Graph **out, Error *err);
 
 /* ---- what an operator is (src/ops/ONE FILE PER OPERATOR) ---------------------------------------------------- */
 

@@ -20,6 +20,7 @@ struct Graph {
     Binding nominal;
     Origin origin;
     const char *scope;
+    const char *text_file; /* that it was read from; NULL */
     Node **node;
     size_t n_node, cap_node;
     ValueInfo *value; /* value[0] is void */
@@ -32,6 +33,15 @@ struct Graph {
     NamedValue *output;
     size_t n_output, cap_output;
 };
+
+extern const char *const param_kind_names[N_PARAM_KIND], *const init_kind_names[N_INIT_KIND];
+/* Adds to the parameter list, without a value; name must be new and live in the graph's arena. NULL: the graph failed.
+ */
+ParamSpec *graph_declare(Graph *g, const char *name, ParamKind kind, Shape shape, Init init);
+/* A node for parameter `index` of the list. */
+Value graph_param_leaf(Graph *g, int index);
+/* A copy of the name in the graph's arena. */
+const char *graph_name(Graph *g, const char *name);
 
 /* Fills n->attr with op's attributes in declared order: the given ones, else the defaults. */
 bool attrs_complete(Graph *g, Node *n, const OpDef *op, const Attr *given, int n_given);
