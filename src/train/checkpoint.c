@@ -91,7 +91,8 @@ static Status add_notes(Arena *a, Trainer *t, BlobFile *f, Error *err)
     f->note[f->n_note++] = (BlobNote) { "optimizer", t->optim->def->name };
     f->note[f->n_note++] = (BlobNote) { "args", t->job->opt.args ? t->job->opt.args : "" };
     for (int i = 0; i < N_FIELDS; i++) {
-        char *text = field[i].i ? arena_printf(a, "%" PRId64, *field[i].i) : str_point(arena_printf(a, "%.17g", *field[i].f));
+        char *text =
+            field[i].i ? arena_printf(a, "%" PRId64, *field[i].i) : str_point(arena_printf(a, "%.17g", *field[i].f));
         if (!text) return fail_nomem(err, 32);
         f->note[f->n_note++] = (BlobNote) { field[i].key, text };
     }
