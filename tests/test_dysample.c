@@ -387,7 +387,7 @@ static void test_refusals(void **state)
         Status status;
     } T[] = {
         { "[2, lp, 5]",
-          "m.yaml:4 row 1 (DySample): (row 1): 24 channels are no multiple of groups=5; DySample[scale=2, style=lp, "
+          "m.yaml:4: row 1 (DySample): 24 channels are no multiple of groups=5; DySample[scale=2, style=lp, "
           "groups=4, "
           "dyscope=false, scope_bias=true]",
           DYN_SHAPE },
