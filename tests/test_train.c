@@ -288,6 +288,27 @@ static void test_resume(void **state)
     resumes("NAdam", (int[]) { 7 }, 1);
 }
 
+/* time= counts in place of epochs: a run whose hours are over ends with the epoch that it is in, whole files and all;
+ * one that has hours left goes on past `epochs`. */
+static void test_hours(void **state)
+{
+    Run r, long_run;
+    char last[256];
+    run_open(&r, "hours", "cpu");
+    r.job.opt.epochs = 100, r.job.opt.hours = 1e-12;
+    assert_ok(train_run(&r.job, &r.result, &err));
+    assert_int_equal(r.epochs_told, 1);
+    in_dir(&r, "weights/last.safetensors", last);
+    assert_true(file_exists(last));
+    run_close(&r);
+    run_open(&long_run, "hours_left", "cpu");
+    long_run.job.opt.epochs = 1, long_run.job.opt.hours = 1000, long_run.job.opt.patience = 0;
+    long_run.stop_after = 2 * BATCHES + 1;
+    assert_int_equal(train_run(&long_run.job, &long_run.result, &err), DYN_STOPPED);
+    assert_int_equal(long_run.epochs_told, 2);
+    run_close(&long_run);
+}
+
 static void test_resume_refused(void **state)
 {
     Run r;
@@ -505,6 +526,7 @@ int main(void)
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_learns),
                                         cmocka_unit_test(test_same_seed),
                                         cmocka_unit_test(test_resume),
+                                        cmocka_unit_test(test_hours),
                                         cmocka_unit_test(test_resume_refused),
                                         cmocka_unit_test(test_files_and_events),
                                         cmocka_unit_test(test_freeze),
