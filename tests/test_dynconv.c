@@ -289,7 +289,8 @@ static void test_warnings(void **state)
         { MODEL("[-1, 1, Dynamic_conv2d, [8, 3, 2]]"),
           "m.yaml:4: row 1 (Dynamic_conv2d): ratio=2 gives the attention 2x the input's width, with stride 1 and "
           "padding 0: "
-          "the third argument is no stride as in Conv. Write [8, 3, {stride: 2, padding: 1}], or take DynConv2dBnAct" },
+          "the third argument is no stride as in Conv. Write [out_planes, 3, {stride: 2, padding: 1}], or take "
+          "DynConv2dBnAct" },
         { MODEL("[-1, 1, Dynamic_conv2d, [8, 3, 0.25, 2, 1]]"), NULL },
         { MODEL("[-1, 1, Dynamic_conv2d, [8, 3, {stride: 2}]]"), NULL },
         { MODEL("[-1, 1, DynamicBnAct, [8, 3, 2, 1]]"), NULL },

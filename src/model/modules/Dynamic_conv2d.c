@@ -15,11 +15,10 @@ static void warn_of_order(Builder *b, const ModuleArgs *a)
     build_warn(
         b,
         "ratio=%g gives the attention %gx the input's width, with stride %lld and padding %lld: the third argument "
-        "is no stride as in Conv. Write [%lld, %lld, {stride: %g, padding: %lld}], or take DynConv2dBnAct, which "
-        "has Conv's order",
+        "is no stride as in Conv. Write [out_planes, %lld, {stride: %g, padding: %lld}], or take DynConv2dBnAct, "
+        "which has Conv's order",
         ratio, ratio, (long long)arg_int(a, "stride"), (long long)arg_int(a, "padding"),
-        (long long)arg_int(a, "out_planes"), (long long)arg_int(a, "kernel_size"), ratio,
-        (long long)arg_int(a, "kernel_size") / 2);
+        (long long)arg_int(a, "kernel_size"), ratio, (long long)arg_int(a, "kernel_size") / 2);
 }
 
 static Value build(Builder *b, const Value *in, int n_in, const ModuleArgs *a)
