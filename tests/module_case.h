@@ -11,6 +11,7 @@
  * Then by kind:
  *   norms           weight 1 + fill, bias fill; with bn=plain 1 and 0, which still count
  *   running states  mean: fill with j = 100, 101, ...; var: 1 + such a fill; with bn=plain 0 and 1
+ *   schedules       temperature=, where it is given
  * Everything else that is not trained keeps its initial value. A random input has fraction(0.37 n + 0.11) for sample n.
  * The loss is sum(y cos(0.11 e)). tools/golden_modules.py has the same rule. */
 #ifndef MODULE_CASE_H
@@ -31,7 +32,8 @@ typedef struct ModuleCase {
     const char *module, *line;
     Shape x;
     bool train, plain_norm;
-    double amp;
+    double amp, temperature; /* temperature 0: the initial one */
+    double loose;            /* times the usual tolerance, for gradients that nearly cancel (1) */
     int64_t repeat;
     const char *args;  /* YAML */
     ModuleEdit *edit;  /* changes parameters after the fill, before a program runs; NULL */
@@ -43,7 +45,9 @@ typedef struct ModuleCase {
 
 static inline ModuleCase module_case(Arena *a, const char *module, const char *line)
 {
-    ModuleCase c = { .module = module, .line = line, .amp = 0.5, .repeat = 1, .args = strstr(line, "args=") };
+    ModuleCase c = {
+        .module = module, .line = line, .amp = 0.5, .loose = 1, .repeat = 1, .args = strstr(line, "args=")
+    };
     if (!c.args) fail_msg("%s: %s: has no args=", module, line);
     char *save, *head = arena_strndup(a, line, (size_t)(c.args - line));
     c.args += strlen("args=");
@@ -58,6 +62,10 @@ static inline ModuleCase module_case(Arena *a, const char *module, const char *l
             c.repeat = i;
         else if (str_eq(w, "bn=plain"))
             c.plain_norm = true;
+        else if (sscanf(w, "temperature=%lf", &c.temperature) == 1)
+            continue;
+        else if (sscanf(w, "loose=%lf", &c.loose) == 1)
+            continue;
         else if (sscanf(w, "amp=%lf", &c.amp) != 1)
             fail_msg("%s: %s: what is '%s'?", module, line, w);
     }
@@ -141,6 +149,7 @@ static inline double module_param(const ModuleCase *c, const Graph *g, int i, in
     }
     bool norm_bias = p->kind == PARAM_BIAS && i && graph_param_spec(g, i - 1)->kind == PARAM_NORM;
     *keeps = false;
+    if (p->kind == PARAM_SCHEDULE && c->temperature > 0) return c->temperature;
     if (p->kind == PARAM_STATE && c->plain_norm) return str_ends(p->name, "running_var");
     if (p->kind == PARAM_STATE) return str_ends(p->name, "running_var") + module_fill(c->amp, state, e);
     if (c->plain_norm && (p->kind == PARAM_NORM || norm_bias)) return p->kind == PARAM_NORM;

@@ -528,6 +528,8 @@ static void test_every_module(void **state)
         { "nn.LeakyReLU", "[0.1]" },
         { "nn.Hardswish", "[]" },
         { "nn.Mish", "[]" },
+        { "ODConv2d", "[8, 3]" },
+        { "C2f_ODConv", "[8]" },
     };
     for (size_t i = 0; i < COUNT_OF(T); i++) {
         char text[256];

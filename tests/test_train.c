@@ -124,11 +124,21 @@ static Status validate(void *user, const Slab *w, bool last, TrainMetrics *m, Er
     return DYN_OK;
 }
 
-static void run_open(Run *r, const char *name, const char *backend)
+/* Warnings of a run, one after another. */
+static char warnings[4096];
+
+static void keep_warning(void *user, DynLogLevel level, const char *line)
+{
+    if (level == DYN_LOG_WARN) snprintf(warnings + strlen(warnings), sizeof warnings - strlen(warnings), "%s\n", line);
+}
+
+static const Log run_log = { keep_warning, NULL, DYN_LOG_INFO };
+
+static void run_open_model(Run *r, const char *yaml, const char *name, const char *backend)
 {
     memset(r, 0, sizeof *r);
-    assert_ok(model_from_text("tiny.yaml", tiny, strlen(tiny), &(ModelOptions) { .seed = 3 }, &r->m, &err));
-    assert_ok(backend_open(backend, 2, NULL, &r->backend, &err));
+    assert_ok(model_from_text("tiny.yaml", yaml, strlen(yaml), &(ModelOptions) { .seed = 3 }, &r->m, &err));
+    assert_ok(backend_open(backend, 2, &run_log, &r->backend, &err));
     if (name) {
         snprintf(r->dir, sizeof r->dir, "/tmp/test_train.%ld.%s", (long)getpid(), name);
         assert_ok(dir_make(r->dir, &err));
@@ -143,6 +153,11 @@ static void run_open(Run *r, const char *name, const char *backend)
     o->epochs = 4, o->batch = BATCH, o->nominal_batch = 2 * BATCH, o->optimizer = "SGD", o->warmup_epochs = 1;
     o->args = "{\"seed\": 5}";
     o->dir = name ? r->dir : NULL;
+}
+
+static void run_open(Run *r, const char *name, const char *backend)
+{
+    run_open_model(r, tiny, name, backend);
 }
 
 static void run_close(Run *r)
@@ -452,6 +467,64 @@ static void test_schedules(void **state)
     arena_free(&a);
 }
 
+/* Dynamic convolutions with an attention of their own: the last batch of an epoch has one picture, for which their
+ * BatchNorm falls back on its running statistics and says so once; same seed, same bits, also stopped and resumed. */
+static const char dynamic[] = "nc: 2\n"
+                              "reg_max: 4\n"
+                              "backbone:\n"
+                              "  - [-1, 1, ODConv2d, [8, 3, 2, {kernel_num: 2}]]\n"
+                              "  - [-1, 1, ODConv2d, [16, 3, 2]]\n"
+                              "  - [-1, 1, Conv, [16, 3, 2]]\n"
+                              "  - [-1, 1, C2f_ODConv, [16, true]]\n"
+                              "  - [-1, 1, Conv, [16, 3, 2]]\n"
+                              "head:\n"
+                              "  - [[3, 4], 1, Detect, [nc]]\n";
+
+static void test_dynamic(void **state)
+{
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        Run whole, part;
+        char path[256], other[256];
+        run_open_model(&whole, dynamic, "whole", "cpu");
+        Slab before;
+        assert_ok(slab_new(whole.m->g, &before, &err));
+        memcpy(before.data, whole.m->w.data, (size_t)before.n * 4);
+        whole.job.opt.act = bf16 ? BF16 : F32, whole.job.opt.epochs = 2;
+        *warnings = 0;
+        assert_ok(train_run(&whole.job, &whole.result, &err));
+        const char *said = strstr(warnings, "a batch of one: 'model.0.attention.fc.bn' and 3 more");
+        if (!said || strstr(said + 1, "a batch of one")) fail_msg("warnings: %s", warnings);
+        /* experts, attention and its statistics all moved */
+        for (int i = 0; i < graph_n_params(whole.m->g); i++) {
+            const ParamSpec *p = graph_param_spec(whole.m->g, i);
+            if (p->offset < 0 || p->kind == PARAM_FIXED || str_starts(p->name, "model.5.")) continue;
+            for (int64_t e = 0; e < shape_count(&p->shape); e++)
+                if (!isfinite(whole.m->w.data[p->offset + e])) fail_msg("%s is not finite", p->name);
+            if (!memcmp(before.data + p->offset, whole.m->w.data + p->offset, (size_t)shape_count(&p->shape) * 4))
+                fail_msg("%s did not move", p->name);
+        }
+        assert_float_equal(scheduled(&whole, "model.0.attention.temperature"), 1 + 29 * (1 - 5. / 30), 1e-4);
+        for (int i = 0; i < 2; i++) {
+            run_open_model(&part, dynamic, "part", "cpu");
+            in_dir(&part, "weights/last.safetensors", path);
+            part.job.opt.act = bf16 ? BF16 : F32, part.job.opt.epochs = 2;
+            if (i) part.job.opt.resume = path;
+            part.stop_after = i ? 0 : 4;
+            assert_int_equal(train_run(&part.job, &part.result, &err), i ? DYN_OK : DYN_STOPPED);
+            if (i) break;
+            model_free(&part.m);
+            backend_close(&part.backend);
+        }
+        same_slab(&whole.m->w, &part.m->w);
+        in_dir(&whole, "weights/last.state.safetensors", other);
+        in_dir(&part, "weights/last.state.safetensors", path);
+        same_state(other, path);
+        slab_free(&before);
+        run_close(&whole);
+        run_close(&part);
+    }
+}
+
 /* As the recipes publish them: never stepped. And a model that comes with a low temperature keeps it. */
 static void test_schedules_published(void **state)
 {
@@ -531,6 +604,7 @@ int main(void)
                                         cmocka_unit_test(test_files_and_events),
                                         cmocka_unit_test(test_freeze),
                                         cmocka_unit_test(test_schedules),
+                                        cmocka_unit_test(test_dynamic),
                                         cmocka_unit_test(test_schedules_published),
                                         cmocka_unit_test(test_crowd),
                                         cmocka_unit_test(test_diverges) };

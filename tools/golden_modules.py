@@ -20,10 +20,11 @@ import golden_file as gf
 import golden_attention
 import golden_dynconv
 import golden_dysample
+import golden_odconv
 import golden_plain
 
 MODULES = {}  # name -> (class, case lines)
-for part in (golden_plain, golden_dynconv, golden_dysample, golden_attention):
+for part in (golden_plain, golden_dynconv, golden_dysample, golden_attention, golden_odconv):
     MODULES.update(part.MODULES)
 
 
@@ -76,6 +77,9 @@ def run(make, line):
         keywords["repeat"] = int(options["repeat"])
     net = make(shape[1], *args, **keywords).double()
     set_norms(net)
+    for m in net.modules():
+        if "temperature" in options and hasattr(m, "temperature"):
+            m.temperature = float(options["temperature"])
     fill_parameters(net, float(options.get("amp", 0.5)), options.get("bn") == "plain")
     net.train(options.get("train") == "1")
     x = fill(1.0, 0, torch.Size(shape).numel()).reshape(shape).requires_grad_()

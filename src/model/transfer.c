@@ -21,6 +21,27 @@ static const Blob *look_up(const Blob *const *sorted, size_t n, const char *name
     return hit ? *hit : NULL;
 }
 
+/* What a part of a name is called elsewhere: tried where the file lacks our own name. */
+static const struct {
+    const char *ours, *theirs;
+} RENAMED[] = { { ".attention.fc.conv.", ".attention.fc." }, /* ODConv2d in its authors' checkpoints */
+                { ".attention.fc.bn.", ".attention.bn." } };
+
+/* NULL when the file has neither the name nor another one for it. */
+static const Blob *look_up_renamed(const Blob *const *sorted, size_t n, const char *name)
+{
+    const Blob *b = look_up(sorted, n, name);
+    for (size_t i = 0; !b && i < COUNT_OF(RENAMED); i++) {
+        char other[512];
+        const char *part = strstr(name, RENAMED[i].ours);
+        if (!part) continue;
+        snprintf(other, sizeof other, "%.*s%s%s", (int)(part - name), name, RENAMED[i].theirs,
+                 part + strlen(RENAMED[i].ours));
+        b = look_up(sorted, n, other);
+    }
+    return b;
+}
+
 /* The file has tensors of the layer that a parameter belongs to: "model.3.attention." of its name begins theirs. */
 static bool has_layer_of(const Blob *const *sorted, size_t n, const char *name)
 {
@@ -93,7 +114,7 @@ Status model_transfer(Model *m, const BlobFile *src, Arena *a, Transfer *t, Erro
     qsort(sorted, src->n, sizeof *sorted, by_name);
     for (int i = 0; i < graph_n_params(m->g); i++) {
         const ParamSpec *p = graph_param_spec(m->g, i);
-        const Blob *b = look_up(sorted, src->n, p->name);
+        const Blob *b = look_up_renamed(sorted, src->n, p->name);
         if (!b && p->kind == PARAM_SCHEDULE) { /* the reference keeps temperatures in no file */
             if (has_layer_of(sorted, src->n, p->name)) m->w.data[p->offset] = (float)p->schedule.published;
             t->total--;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "train/programs.h"
 
+#include "ops/ops.h"
 #include "passes/passes.h"
 
 Status programs_open(TrainPrograms *p, const Model *m, LossGain gain, DType act, Backend *backend, const Slab *params,
@@ -50,6 +51,38 @@ static int64_t target_room(const TrainBatch *b)
     return room;
 }
 
+static bool is_single(const Node *n, const Type *x)
+{
+    const int64_t *d = x->shape.dim;
+    return n->op == &op_batchnorm && attr_int(n, "train") && d[0] * (x->shape.rank == 4 ? d[2] * d[3] : 1) == 1;
+}
+
+/* One value a channel has no variance (the attention of an ODConv2d in a batch of one): there the operator normalises
+ * with the running statistics. Said once. */
+static Status tell_single(TrainPrograms *p, const Binding *b, Error *err)
+{
+    const Node *first = NULL;
+    Type *types;
+    int count = 0;
+    if (b->batch > 1 || p->told_single) return DYN_OK;
+    Arena *a = arena_new();
+    Status s = a ? graph_bind(p->graph, b, a, &types, err) : fail_nomem(err, 1);
+    for (int i = 0; s == DYN_OK && i < graph_n_nodes(p->graph); i++) {
+        const Node *n = graph_node(p->graph, i);
+        if (n->kind != NODE_OP || !is_single(n, &types[n->in[0].id])) continue;
+        if (!count++) first = n;
+    }
+    if (count) {
+        p->told_single = true;
+        log_warn(p->backend->log,
+                 "a batch of one: '%s' and %d more batch normalisations have one value a channel; they use their "
+                 "running statistics and do not update them",
+                 first->name, count - 1);
+    }
+    if (a) arena_free(&a);
+    return s;
+}
+
 Status programs_for(TrainPrograms *p, const TrainBatch *b, Program **out, Error *err)
 {
     bool fits;
@@ -59,6 +92,7 @@ Status programs_for(TrainPrograms *p, const TrainBatch *b, Program **out, Error 
         c->bind = (Binding) {
             .batch = b->n, .height = b->height, .width = b->width, .targets = target_room(b), .act = p->act
         };
+        TRY(tell_single(p, &c->bind, err));
         ProgramSpec spec = { .graph = p->graph,
                              .bind = c->bind,
                              .backend = p->backend,

@@ -24,6 +24,7 @@ typedef struct TrainPrograms {
     TrainProgram cached[MAX_PROGRAMS];
     int64_t clock;
     uint64_t seed, step; /* random inputs (drop_path) are a function of both, their name and the place in the batch */
+    bool told_single;    /* a warning is given once */
 } TrainPrograms;
 
 Status programs_open(TrainPrograms *p, const Model *m, LossGain gain, DType act, Backend *backend, const Slab *params,
