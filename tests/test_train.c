@@ -24,6 +24,7 @@ static const char tiny[] = "nc: 2\n"
                            "  - [-1, 1, Conv, [16, 3, 2]]\n"
                            "head:\n"
                            "  - [[2, 3], 1, Detect, [nc]]\n";
+static const char *network = tiny; /* what run_open builds */
 
 /* ---- a data set: coloured rectangles on noise, a function of (seed, epoch, place) ------------------------------- */
 
@@ -157,7 +158,7 @@ static void run_open_model(Run *r, const char *yaml, const char *name, const cha
 
 static void run_open(Run *r, const char *name, const char *backend)
 {
-    run_open_model(r, tiny, name, backend);
+    run_open_model(r, network, name, backend);
 }
 
 static void run_close(Run *r)
@@ -322,6 +323,27 @@ static void test_hours(void **state)
     assert_int_equal(train_run(&long_run.job, &long_run.result, &err), DYN_STOPPED);
     assert_int_equal(long_run.epochs_told, 2);
     run_close(&long_run);
+}
+
+/* Networks with a dynamic module between two convolutions: the same bits, with a last batch of one. */
+static void test_dynamic_modules(void **state)
+{
+    static const char *const row[] = {
+        "[-1, 1, DySample, [2, lp, 4]]",
+        "[-1, 1, DySample, [2, pl, 2, true]]",
+    };
+    for (size_t i = 0; i < COUNT_OF(row); i++) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 "nc: 2\nreg_max: 4\nbackbone:\n  - [-1, 1, Conv, [8, 3, 2]]\n  - [-1, 1, Conv, [16, 3, 2]]\n"
+                 "  - [-1, 1, Conv, [16, 3, 2]]\n  - %s\n  - [-1, 1, Conv, [16, 3, 2]]\nhead:\n"
+                 "  - [[2, 4], 1, Detect, [nc]]\n",
+                 row[i]);
+        network = text;
+        test_same_seed(state);
+        resumes("AdamW", (int[]) { 5 }, 1);
+        network = tiny;
+    }
 }
 
 static void test_resume_refused(void **state)
@@ -600,6 +622,7 @@ int main(void)
                                         cmocka_unit_test(test_same_seed),
                                         cmocka_unit_test(test_resume),
                                         cmocka_unit_test(test_hours),
+                                        cmocka_unit_test(test_dynamic_modules),
                                         cmocka_unit_test(test_resume_refused),
                                         cmocka_unit_test(test_files_and_events),
                                         cmocka_unit_test(test_freeze),
