@@ -27,6 +27,5 @@ const ModuleDef module_ODConv2d = {
             "reduction:float[0,1]=0.0625 kernel_num:int[1,64]=1 seed_pad:bool=false",
     .build = build,
     .cases = "x[2,4,5,6] train=0 temperature=1 args=[6, 3, 2, {kernel_num: 4}]\n"
-             "x[3,4,5,3] train=1 temperature=2 args=[8, 3, 1, {g: 4}]\n"
-             "x[1,4,3,5] train=1 temperature=1 args=[6, 1]\n",
+             "x[3,4,5,3] train=1 temperature=2 args=[8, 3, 1, {g: 4}]\n",
 };
