@@ -548,7 +548,10 @@ static void test_every_module(void **state)
 /* The table ends with what a reader should know: the file's own note, then what is unwise, each text once. */
 static void test_note_and_warnings(void **state)
 {
-    Model *m = built("m.yaml", B("[-1, 1, C2f, [8]]") "note: a line about it\n", NULL);
+    Model *m = built("m.yaml",
+                     "nc: 2\nbackbone:\n  - [-1, 1, Conv, [8, 3, 2]]\n  - [-1, 1, C2f, [8]]\nhead:\n"
+                     "  - [-1, 1, Detect, [nc]]\nnote: a line about it\n",
+                     NULL);
     Arena *a = arena_new();
     ModelInfo info;
     model_warn(m, 1, "%d is %s", 3, "odd");

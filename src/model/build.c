@@ -217,5 +217,7 @@ Status model_build_graph(Model *m, const Description *d, const ModelOptions *o, 
     m->ch = d->ch;
     m->scale = d->scale;
     m->note = d->note;
-    return finish_head(m, &b, err);
+    TRY(finish_head(m, &b, err));
+    model_lint(m);
+    return graph_status(m->g, err);
 }
