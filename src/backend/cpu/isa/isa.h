@@ -122,6 +122,10 @@ enum { ATTENTION_BUFFER = 4096 };
     X(void, mix_winograd, (const MixJob *j, int64_t lo, int64_t hi))                                                   \
     /* outputs [lo, hi) of the gradients of a bank, of its shares and scales */                                        \
     X(void, mix_grad, (const MixGrad *j, int64_t lo, int64_t hi))                                                      \
+    /* y[O] = act(w x + b), w [O][C]; y[cols] = sum of a[i a_step] rows[i] over n rows, ld apart; all f32 */           \
+    X(void, dense, (Act act, const float *x, const float *w, const float *b, float *y, int64_t C, int64_t O))          \
+    X(void, row_sum,                                                                                                   \
+      (const float *a, int64_t a_step, const float *rows, int64_t ld, int64_t n, float *y, int64_t cols))              \
     /* upsampling at learned offsets: rows [lo, hi) of x, counted through images */                                    \
     X(void, sample, (const SampleJob *j, int64_t lo, int64_t hi))                                                      \
     /* its gradient for groups [lo, hi) of an image */                                                                 \
