@@ -70,6 +70,7 @@ static const char *const more[] = {
     "!softmax x[7,4,1,1]:wide dim=1",
     "!gap x[2,133,9,10] out=f32",
     "!gap x[1,64,80,80] out=f32",
+    "!gap x[2,3,67,71] out=f32",
     "!fold_conv w[19,5,3,3] gamma[19] beta[19] mean[19] var[19]:pos",
     "!fold_conv w[4,19,5,3,3] gamma[19] beta[19] mean[19] var[19]:pos b[19] dim=1",
     "!fold_conv w[4,19] gamma[19] beta[19] mean[19] var[19]:pos dim=1",

@@ -9,8 +9,26 @@ typedef struct State {
     const Isa *isa;
     int threads;
     int64_t groups, rows, cols; /* one result a group of rows */
+    int64_t joined;             /* few channels: so many rows that lie one behind the other are summed as one */
     bool mean;
 } State;
+
+/* sum [cols] = sums of `rows` rows from `row` on; wide: room for joined ones. */
+static void sum_rows(const State *s, const Rows *x, int64_t row, int64_t rows, double *sum, double *wide)
+{
+    bool dense = x->b.ld == s->cols;
+    int64_t joined = dense ? s->joined : 1, cols = joined * s->cols, whole = joined > 1 ? rows / joined : 0;
+    memset(sum, 0, (size_t)s->cols * sizeof *sum);
+    if (whole) {
+        Block b = block_at(x, row, 0);
+        b.ld = cols;
+        memset(wide, 0, (size_t)cols * sizeof *wide);
+        s->isa->column_sums(b, whole, cols, wide);
+        for (int64_t i = 0; i < cols; i++)
+            sum[i % s->cols] += wide[i];
+    }
+    s->isa->column_sums(block_at(x, row + whole * joined, 0), rows - whole * joined, s->cols, sum);
+}
 
 static Status run(Kernel *k, const KernelArgs *a, Error *err)
 {
@@ -24,13 +42,13 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
         for (int i = 0; i < s->threads; i++) {
             int64_t lo, hi;
             share(s->rows, 1, i, s->threads, &lo, &hi);
-            memset(partial + i * s->cols, 0, (size_t)s->cols * sizeof *partial);
-            s->isa->column_sums(block_at(&x, g * s->rows + lo, 0), hi - lo, s->cols, partial + i * s->cols);
+            double *mine = partial + i * s->cols * (1 + s->joined);
+            sum_rows(s, &x, g * s->rows + lo, hi - lo, mine, mine + s->cols);
         }
         for (int64_t c = 0; c < s->cols; c++) {
             double sum = 0;
             for (int i = 0; i < s->threads; i++)
-                sum += partial[i * s->cols + c];
+                sum += partial[i * s->cols * (1 + s->joined) + c];
             dtype_store(y, t, g * s->cols + c, s->mean ? sum / (double)s->rows : sum);
         }
     }
@@ -68,7 +86,8 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     s.cols = d[1];
     if (s.rows * s.cols == 0) return decline(why, n, "empty");
     s.threads = threads_for(p->threads, s.rows * s.cols);
-    k->scratch_bytes = (size_t)(s.cols * s.threads) * sizeof(double);
+    s.joined = s.cols < 32 ? 16 : 1;
+    k->scratch_bytes = (size_t)(s.cols * (1 + s.joined) * s.threads) * sizeof(double);
     if (!accept(k, cpu, &s, sizeof s, spread ? run_spread : run, why, n)) return false;
     k->strided_in = 1;
     k->strided_out = spread;
