@@ -126,12 +126,12 @@ static const char *const more[] = {
     "!matmul a[37,65] b[65,33]",
     "!matmul a[3,65,20] b[3,33,65] ta=1 tb=1",
     "!matmul a[2,40,70] b[1,70,17]",
-    "!reduce_sum x[2,37,15,20] dims=0,2,3 keep=1",
-    "!reduce_sum x[2,37,15,20] dims=1 keep=1",
-    "!reduce_mean x[2,37,15,20] dims=2,3 keep=1",
-    "!reduce_mean x[2,37,15,20] dims=0,1,2,3 keep=0",
-    "!reduce_mean x[3,5,700] dims=0,2 keep=0",
-    "!reduce_sum x[30,7,131] dims=1 keep=0",
+    "reduce_sum x[2,37,15,20] dims=0,2,3 keep=1",
+    "reduce_sum x[2,37,15,20] dims=1 keep=1",
+    "reduce_mean x[2,37,15,20] dims=2,3 keep=1",
+    "reduce_mean x[2,37,15,20] dims=0,1,2,3 keep=0",
+    "reduce_mean x[3,5,700] dims=0,2 keep=0",
+    "reduce_sum x[30,7,131] dims=1 keep=0",
     "!yolo_decode b0[2,64,12,13] b1[2,64,6,7] c0[2,80,12,13] c1[2,80,6,7] strides=8,16",
 };
 
