@@ -590,8 +590,7 @@ static void test_schedule(void **state)
     static const ScheduleSpec bad[] = { { .start = 33, .end = 1, .step = 3 },
                                         { .start = -2, .end = 1, .step = 3 },
                                         { .start = 0.5, .end = 1, .epochs = 10 } };
-    static const char *const why[] = { "temperature 33 is not on its schedule, which falls to 1 in steps of 3: take 31 "
-                                       "or 34",
+    static const char *const why[] = { "33 is not on its schedule, which falls to 1 in steps of 3: take 31 or 34",
                                        "take 1 or 4", "temperature 0.5 is not on its schedule, which falls to 1" };
     Builder b = { 0 };
     Slab w;
