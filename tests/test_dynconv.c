@@ -299,7 +299,8 @@ static void test_warnings(void **state)
     for (size_t i = 0; i < COUNT_OF(T); i++) {
         Model *m = NULL;
         assert_ok(model_from_text("m.yaml", T[i].text, strlen(T[i].text), NULL, &m, &err));
-        assert_int_equal(m->n_warning, T[i].words ? 1 : 0);
+        /* No head can read the row's map, so that nothing reads it is always said, last. */
+        assert_int_equal(m->n_warning, T[i].words ? 2 : 1);
         if (T[i].words && !strstr(m->warning[0], T[i].words))
             fail_msg("'%s' does not say '%s'", m->warning[0], T[i].words);
         model_free(&m);

@@ -130,6 +130,7 @@ static void odd_attributes_and_leaves(void **state)
     assert_true(!conv->in[2].id && !conv->in[3].id);
     y = EMIT(g, reduce_mean, INS(y), ATTRS(A_TEXT("dims", "1"), A_INT("keep", 1)));
     y = EMIT(g, scale, INS(y), ATTRS(A_FLOAT("a", 0.1)));
+    y = EMIT(g, gap, INS(y), ATTRS(A_TEXT("out", "\"f32\"")));
     graph_output(g, "y", y);
     graph_output(g, "again", y);
     assert_ok(graph_status(g, &err));
@@ -138,7 +139,8 @@ static void odd_attributes_and_leaves(void **state)
     assert_non_null(strstr(text, "dims=\"1\" keep=1"));
     assert_non_null(strstr(text, "input BF16[N,4,H,W] ->"));
     assert_non_null(strstr(text, "0000c03f00000080"));
-    assert_true(attr_float(graph_node(back, graph_n_nodes(back) - 1), "a") == 0.1);
+    assert_true(attr_float(graph_node(back, graph_n_nodes(back) - 2), "a") == 0.1);
+    assert_string_equal(attr_text(graph_node(back, graph_n_nodes(back) - 1), "out"), "\"f32\"");
     graph_free(&g);
     graph_free(&back);
     arena_free(&a);
@@ -173,6 +175,25 @@ static void wrong_texts_are_told_with_their_line(void **state)
         { "x: input F32[N,3,H,W] -> %1\ny: silu %1\n", "g.txt:2: wants NAME: OPERATOR" },
         { "x: input F32[N,3,H,W] -> %1\ny: silu %1 -> %2 %3\n", "has 1 results" },
         { "output y %1\n", "g.txt:1: '1'" },
+#define ON(shape, op) "x: input F32" shape " -> %1\nw: input F32[4,3,3,3] rowmajor -> %2\ny: " op
+        /* attributes that no arithmetic survives unchecked */
+        { ON("[1,3,9,7]", "conv2d %1 %2 stride=0 -> %3\n"), "must be at least 1" },
+        { ON("[1,3,9,7]", "conv2d %1 %2 stride=9223372036854775807 -> %3\n"), "none above 2^20" },
+        { ON("[1,3,9,7]", "conv2d %1 %2 dilation=9223372036854775807 -> %3\n"), "none above 2^20" },
+        { ON("[1,3,9,7]", "conv2d %1 %2 pad=1e30 -> %3\n"), "none above 2^20" },
+        { ON("[1,3,9,7]", "conv2d %1 %2 groups=4611686018427387904 -> %3\n"), "none above 2^20" },
+        { ON("[1,3,9,7]", "conv2d %1 %2 %2 -> %3\n"), "bias must have 4 elements" },
+        { ON("[1,3,9,7]", "conv2d_dw %1 %1 %2 -> %3\n"), "dy is [1,3,9,7], x and w want [1,4,7,5]" },
+        { ON("[1,3,9,7]", "conv2d_dx %1 %2 %2 -> %3\n"), "dy is [1,3,9,7], x and w want [4,4,1,1]" },
+        { ON("[3]", "bias_grad %1 -> %3\n"), "wants dy[N,O,H,W]" },
+        { ON("[]", "add %1 %2 -> %3\n"), "[] and [4,3,3,3] do not fit" },
+        { ON("[]", "sum_to %1 %2 -> %3\n"), "[] cannot be summed to [4,3,3,3]" },
+        { ON("[1,3,9,7]", "pad %1 lo=9223372036854775807 -> %3\n"), "is too much" },
+        { ON("[1,3,9,7]", "maxpool2d %1 k=3 pad=4611686018427387904 -> %3\n"), "pad from 0 to k/2" },
+        { ON("[1,4,3,7]", "yolo_decode %1 %1 strides=8 reg_max=4611686018427387905 -> %3 %4\n"), "level 0 wants" },
+        { ON("[1,4,3,7]", "yolo_decode %1 %1 strides=8,x -> %3 %4\n"), "strides=8,x wants" },
+        { ON("[1,4,3,7]", "split %1 n_out=1e30 -> %3 %4\n"), "outputs" },
+#undef ON
     };
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         Graph *g;

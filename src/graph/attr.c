@@ -60,10 +60,17 @@ static const Attr *find(const Node *n, const char *name)
     return NULL;
 }
 
+/* The nearest int64 towards zero; of a NaN 0. */
+static int64_t whole(double f)
+{
+    const double end = 9223372036854775808.; /* 2^63 */
+    return f >= end ? INT64_MAX : f <= -end ? INT64_MIN : f == f ? (int64_t)f : 0;
+}
+
 int64_t attr_int(const Node *n, const char *name)
 {
     const Attr *a = find(n, name);
-    return !a ? 0 : a->kind == ATTR_FLOAT ? (int64_t)a->f : a->i;
+    return !a ? 0 : a->kind == ATTR_FLOAT ? whole(a->f) : a->i;
 }
 
 double attr_float(const Node *n, const char *name)

@@ -309,7 +309,7 @@ void graph_counter(Graph *g, const char *name)
 static int count_outputs(const Node *n)
 {
     int count = 1;
-    if (str_ends(n->op->out, "*")) return (int)attr_int(n, "n_out");
+    if (str_ends(n->op->out, "*")) return (int)CLAMP(attr_int(n, "n_out"), 0, INT32_MAX);
     for (const char *s = n->op->out; *s; s++)
         count += *s == ' ';
     return count;

@@ -11,7 +11,7 @@
  *   NAME: conv2d %1[1,3,640,640] %2[16,3,3,3] - - stride=2 -> %4:F32[1,16,320,320]
  *   output NAME %4
  *
- * A text attribute that could be taken for a number stands in quotes. */
+ * A text attribute that could be taken for a number, or that has quotes of its own, stands in quotes. */
 #include "graph/graph_impl.h"
 
 #include <math.h>
@@ -43,15 +43,22 @@ static const char *float_text(double f, char buf[40])
     return buf;
 }
 
+/* Would parse.c take this text for something else when it stands without quotes? */
+static bool wants_quotes(const char *s)
+{
+    double unused;
+    size_t n = strlen(s);
+    return str_to_double(s, &unused) || (n > 1 && s[0] == '"' && s[n - 1] == '"');
+}
+
 static void add_attr(Text *t, const Attr *a)
 {
     char number[40];
-    double unused;
     if (a->kind == ATTR_INT)
         text_add(t, " %s=%lld", a->name, (long long)a->i);
     else if (a->kind == ATTR_FLOAT)
         text_add(t, " %s=%s", a->name, float_text(a->f, number));
-    else if (str_to_double(a->s, &unused))
+    else if (wants_quotes(a->s))
         text_add(t, " %s=\"%s\"", a->name, a->s);
     else
         text_add(t, " %s=%s", a->name, a->s);

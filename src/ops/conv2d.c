@@ -18,6 +18,8 @@ static Status infer(Infer *c)
     const Type *x = &c->in[0], *w = &c->in[1];
     if (x->shape.rank != 4 || w->shape.rank != 4) return infer_fail(c, "wants x[N,C,H,W] and w[O,C/groups,kh,kw]");
     ConvGeometry q = geometry(c->n, &x->shape, &w->shape);
+    if (c->n->n_in > 2 && c->in[2].shape.rank >= 0 && shape_count(&c->in[2].shape) != q.O)
+        return infer_fail(c, "bias must have %lld elements", (long long)q.O);
     return conv_infer_y(c, &q, x, c->n->n_in > 3 ? &c->in[3] : NULL);
 }
 
@@ -86,7 +88,7 @@ static void grad(Grad *c)
 
 static Status infer_dw(Infer *c)
 {
-    c->out[0] = c->in[2];
+    TRY(conv_infer_grad(c, &c->in[0], &c->in[1], &c->in[2], &c->in[2]));
     c->out[0].dtype = wide_dtype(c->in[0].dtype);
     return DYN_OK;
 }
@@ -116,8 +118,7 @@ static void ref_dw(const RefCall *c)
 
 static Status infer_dx(Infer *c)
 {
-    c->out[0] = c->in[2];
-    return DYN_OK;
+    return conv_infer_grad(c, &c->in[0], &c->in[2], &c->in[1], &c->in[2]);
 }
 
 static Cost cost_dx(const Node *n, const Type *in, const Type *out)
@@ -140,6 +141,7 @@ static void ref_dx(const RefCall *c)
 
 static Status infer_db(Infer *c)
 {
+    if (c->in[0].shape.rank != 4) return infer_fail(c, "wants dy[N,O,H,W]");
     c->out[0] = (Type) { .dtype = wide_dtype(c->in[0].dtype), .shape = SHAPE(c->in[0].shape.dim[1]) };
     return DYN_OK;
 }

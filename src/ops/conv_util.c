@@ -7,6 +7,14 @@ const ConvPorts *conv_ports(const OpDef *op)
     return op == &op_conv2d ? &plain : op == &op_dynconv2d ? &dynamic : NULL;
 }
 
+/* Bounded, so that no product with a size (below 2^40) overflows. */
+static bool attributes_fit(const ConvGeometry *q)
+{
+    enum { MOST = 1 << 20 };
+    return q->stride >= 1 && q->stride <= MOST && q->dilation >= 1 && q->dilation <= MOST && q->groups >= 1 &&
+           q->groups <= MOST && q->pad_h >= 0 && q->pad_h <= MOST && q->pad_w <= MOST;
+}
+
 static int64_t span(int64_t k, int64_t dilation)
 {
     return dilation * (k - 1) + 1;
@@ -15,7 +23,7 @@ static int64_t span(int64_t k, int64_t dilation)
 /* Padding before, and outputs, along one dimension. */
 static void place(const ConvGeometry *q, bool same, int64_t in, int64_t k, int64_t *pad, int64_t *out)
 {
-    if (q->stride < 1) {
+    if (!attributes_fit(q)) {
         *out = 0;
     } else if (same) {
         *out = (in + q->stride - 1) / q->stride;
@@ -48,8 +56,8 @@ ConvGeometry conv_geometry(const Node *n, const int64_t x[4], const int64_t w[4]
 
 Status conv_check(Infer *c, const ConvGeometry *q)
 {
-    if (q->stride < 1 || q->dilation < 1 || q->groups < 1 || q->pad_h < 0)
-        return infer_fail(c, "stride, dilation and groups must be at least 1, pad at least 0");
+    if (!attributes_fit(q))
+        return infer_fail(c, "stride, dilation and groups must be at least 1, pad at least 0, none above 2^20");
     if (q->I * q->groups != q->C || q->O % q->groups)
         return infer_fail(c, "weight wants %lld input channels in %lld groups, input has %lld",
                           (long long)(q->I * q->groups), (long long)q->groups, (long long)q->C);
@@ -65,6 +73,20 @@ Status conv_infer_y(Infer *c, const ConvGeometry *q, const Type *x, const Type *
     if (attr_is(c->n, "out", "f32")) y->dtype = wide_dtype(x->dtype);
     if (res && res->shape.rank >= 0 && !shape_eq(&res->shape, &y->shape))
         return infer_fail(c, "the residual has another shape than the result");
+    return DYN_OK;
+}
+
+Status conv_infer_grad(Infer *c, const Type *dy, const Type *x, const Type *w, const Type *like)
+{
+    char got[96], wanted[96];
+    if (x->shape.rank != 4 || w->shape.rank != 4) return infer_fail(c, "wants x[N,C,H,W] and w[O,C/groups,kh,kw]");
+    ConvGeometry q = conv_geometry(c->n, x->shape.dim, w->shape.dim, false);
+    TRY(conv_check(c, &q));
+    Shape y = SHAPE(x->shape.dim[0], q.O, q.Ho, q.Wo);
+    if (!shape_eq(&dy->shape, &y))
+        return infer_fail(c, "dy is %s, x and w want %s", shape_text(&dy->shape, got, sizeof got),
+                          shape_text(&y, wanted, sizeof wanted));
+    c->out[0] = *like;
     return DYN_OK;
 }
 

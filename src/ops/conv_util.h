@@ -26,6 +26,9 @@ Status conv_check(Infer *c, const ConvGeometry *q);
 /* The type of y [N,O,Ho,Wo] for an x; checked against the residual, which may be void or NULL. */
 Status conv_infer_y(Infer *c, const ConvGeometry *q, const Type *x, const Type *res);
 
+/* For conv2d's gradients: dy fits x and w, and the result is like one of them. */
+Status conv_infer_grad(Infer *c, const Type *dy, const Type *x, const Type *w, const Type *like);
+
 /* Multiply-accumulates for `batch` samples. */
 double conv_macs(const ConvGeometry *q, int64_t batch);
 /* Operations besides: bias, activation, residual of y where there are some. */

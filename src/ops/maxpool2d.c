@@ -20,7 +20,7 @@ static Status pooled(Infer *c, const Type *x, Type *y)
 {
     Window q = window(c->n);
     if (x->shape.rank != 4) return infer_fail(c, "wants x[N,C,H,W]");
-    if (q.k < 1 || q.k > 1 << 20 || q.stride < 1 || q.pad < 0 || 2 * q.pad > q.k)
+    if (q.k < 1 || q.k > 1 << 20 || q.stride < 1 || q.pad < 0 || q.pad > q.k / 2)
         return infer_fail(c, "wants k and stride of at least 1, pad from 0 to k/2; got k=%lld stride=%lld pad=%lld",
                           (long long)q.k, (long long)q.stride, (long long)q.pad);
     *y = *x;

@@ -201,16 +201,16 @@ Status infer_binary(Infer *c)
     const Type *a = &c->in[0], *b = &c->in[1];
     c->out[0] = *a;
     c->out[0].rowmajor = a->rowmajor && b->rowmajor;
-    for (int d = 0; d < a->shape.rank; d++) {
+    bool fits = a->shape.rank == b->shape.rank;
+    for (int d = 0; fits && d < a->shape.rank; d++) {
         int64_t p = a->shape.dim[d], q = b->shape.dim[d];
-        if (b->shape.rank != a->shape.rank || (p != q && p != 1 && q != 1)) {
-            char s[96], t[96];
-            return infer_fail(c, "%s and %s do not fit: equal ranks, dimensions equal or 1",
-                              shape_text(&a->shape, s, sizeof s), shape_text(&b->shape, t, sizeof t));
-        }
+        fits = p == q || p == 1 || q == 1;
         c->out[0].shape.dim[d] = MAX(p, q);
     }
-    return DYN_OK;
+    char s[96], t[96];
+    return fits ? DYN_OK
+                : infer_fail(c, "%s and %s do not fit: equal ranks, dimensions equal or 1",
+                             shape_text(&a->shape, s, sizeof s), shape_text(&b->shape, t, sizeof t));
 }
 
 Tensor repeated(const Tensor *t, const Tensor *like)

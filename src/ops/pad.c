@@ -9,7 +9,9 @@ static Status infer(Infer *c)
     c->out[0] = c->in[0];
     if (dim < 0 || dim >= c->in[0].shape.rank || lo < 0 || hi < 0)
         return infer_fail(c, "dim=%lld lo=%lld hi=%lld", (long long)dim, (long long)lo, (long long)hi);
-    c->out[0].shape.dim[dim] += lo + hi;
+    int64_t *size = &c->out[0].shape.dim[dim];
+    if (__builtin_add_overflow(*size, lo, size) || __builtin_add_overflow(*size, hi, size))
+        return infer_fail(c, "lo=%lld hi=%lld is too much", (long long)lo, (long long)hi);
     return DYN_OK;
 }
 

@@ -7,12 +7,12 @@
 static Status infer(Infer *c)
 {
     const Shape *x = &c->in[0].shape, *like = &c->in[1].shape;
-    for (int d = 0; d < x->rank; d++)
-        if (like->rank != x->rank || (like->dim[d] != x->dim[d] && like->dim[d] != 1)) {
-            char s[96], t[96];
-            return infer_fail(c, "%s cannot be summed to %s", shape_text(x, s, sizeof s),
-                              shape_text(like, t, sizeof t));
-        }
+    char s[96], t[96];
+    bool fits = x->rank == like->rank;
+    for (int d = 0; fits && d < x->rank; d++)
+        fits = like->dim[d] == x->dim[d] || like->dim[d] == 1;
+    if (!fits)
+        return infer_fail(c, "%s cannot be summed to %s", shape_text(x, s, sizeof s), shape_text(like, t, sizeof t));
     return infer_like(c, 1);
 }
 

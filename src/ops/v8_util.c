@@ -25,7 +25,7 @@ Status v8_layout_infer(Infer *c, V8Layout *q)
 {
     double stride[V8_MAX_LEVELS];
     int n = v8_strides(c->n, stride);
-    *q = (V8Layout) { .n_level = n, .bins = (int)attr_int(c->n, "reg_max") };
+    *q = (V8Layout) { .n_level = n, .bins = (int)CLAMP(attr_int(c->n, "reg_max"), 0, V8_MAX_BINS + 1) };
     if (!n) return infer_fail(c, "strides must be one to %d whole numbers: 8,16,32", V8_MAX_LEVELS);
     if (q->bins < 2 || q->bins > V8_MAX_BINS) return infer_fail(c, "reg_max must lie in 2 .. %d", V8_MAX_BINS);
     if (c->n->n_in < 2 * n) return infer_fail(c, "wants a box and a class map for each of %d strides", n);

@@ -17,13 +17,13 @@ static Status infer(Infer *c)
 {
     int64_t stride[MAX_LEVELS], bins = attr_int(c->n, "reg_max"), anchors = 0;
     int levels = attr_list(c->n, "strides", stride, MAX_LEVELS);
-    const Type *box = c->in, *cls = c->in + levels;
+    const Type *box = c->in, *cls = c->in + MAX(levels, 0);
     if (levels < 1 || c->n->n_in != 2 * levels)
         return infer_fail(c, "strides=%s wants a box map and a class map for each of at most %d strides, got %d maps",
                           attr_text(c->n, "strides"), MAX_LEVELS, c->n->n_in);
     for (int i = 0; i < levels; i++) {
         const int64_t *b = box[i].shape.dim, *k = cls[i].shape.dim;
-        if (box[i].shape.rank != 4 || cls[i].shape.rank != 4 || bins < 1 || b[1] != 4 * bins)
+        if (box[i].shape.rank != 4 || cls[i].shape.rank != 4 || bins < 1 || b[1] % 4 || b[1] / 4 != bins)
             return infer_fail(c, "level %d wants box[N,4*reg_max,h,w] and cls[N,nc,h,w], reg_max is %lld", i,
                               (long long)bins);
         if (b[0] != box[0].shape.dim[0] || k[0] != b[0] || k[1] != cls[0].shape.dim[1] || k[2] != b[2] || k[3] != b[3])
