@@ -80,6 +80,7 @@ static const DynOptionRow rows[] = {
     INT_ROW(save_period, "-1", -1, 1000000, T, "also keep a checkpoint every K epochs"),
     TEXT_ROW("cache", cache, "False", T | V, "True or ram: keep resized pictures in memory"),
     TEXT_ROW("pretrained", pretrained, "True", T, "True, False, or a weights file"),
+    FRACTION_ROW(min_transfer, "0.0", T, "least part of the model's items that weights must give, else an error"),
     TEXT_ROW("optimizer", optimizer, "auto", T, "auto, SGD, Adam, AdamW, Adamax, NAdam, RAdam or RMSProp"),
     BOOL_ROW(single_cls, "False", T | V, "all classes as one"),
     BOOL_ROW(rect, "False", T | V | P, "batches of similar aspect ratio, least padding"),

@@ -41,9 +41,15 @@ static void say(TrainRun *r, DynEventKind kind, const char *text)
 static Status transfer(TrainRun *r, const BlobFile *src, const char *from, Error *err)
 {
     Transfer t;
-    TRY(model_transfer(r->model, src, r->a, &t, err));
-    say(r, DYN_EVENT_TABLE,
-        arena_printf(r->a, "Transferred %lld/%lld items from %s", (long long)t.copied, (long long)t.total, from));
+    AdaptOptions o = { .seed = (uint64_t)r->o.seed, .noise = BANK_NOISE };
+    TRY(model_adapt(r->model, src, &o, r->a, &t, err));
+    int64_t got = t.copied + (int64_t)t.n_changed;
+    if ((double)got < r->o.min_transfer * (double)t.total)
+        return fail(err, DYN_USAGE,
+                    "min_transfer=%g: '%s' has weights for %lld of the model's %lld items; not for %s%s%s",
+                    r->o.min_transfer, from, (long long)got, (long long)t.total, t.missing[0],
+                    t.n_missing > 1 ? ", " : "", t.n_missing > 1 ? t.missing[1] : "");
+    say(r, DYN_EVENT_TABLE, transfer_text(r->model, &t, from, r->o.verbose, r->a));
     return DYN_OK;
 }
 

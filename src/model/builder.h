@@ -100,6 +100,13 @@ Value build_concat(Builder *b, const Value *in, int n_in);
 void build_split(Builder *b, Value x, int n, Value *part);
 Value build_maxpool(Builder *b, Value x, int64_t k, int64_t stride, int64_t pad);
 Value build_upsample(Builder *b, Value x, int64_t scale);
+/* For weights of a model that has a plain Conv (or nn.Conv2d) where this layer is: parameter NAME of the current scope,
+ * or all below it, begins as gain times the plain layer's tensor, "conv.weight" or "bn"; a bank [K, ...] takes it for
+ * each kernel, with a little noise that sums to nothing (adapt.c). gain is such that the layer begins as the plain one.
+ * To be called after the parameter is declared. */
+void build_plain(Builder *b, const char *name, const char *plain, double gain);
+/* NAME and all below it begin at zero where weights have that plain tensor: gates that stand open halfway. */
+void build_plain_zero(Builder *b, const char *name, const char *plain);
 /* Any operator by name; fails with the operator's name when it is not built in. */
 Value build_op(Builder *b, const char *op, const Value *in, int n_in, const Attr *attr, int n_attr);
 

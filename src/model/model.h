@@ -61,6 +61,8 @@ typedef struct Model {
     const char *note;     /* what the description's key `note` says about it, NULL */
     const char **warning; /* [n_warning] what is allowed but unwise, each with file, line and row */
     size_t n_warning, cap_warning;
+    struct PlainSpec *plain; /* [n_plain] what modules declare for model_adapt (transfer.h) */
+    size_t n_plain, cap_plain;
     ModelCompat compat;         /* as built */
     const Yaml *train_args;     /* of a loaded file, NULL */
     const char *version, *date; /* of a loaded file, NULL */
@@ -108,14 +110,29 @@ Status model_save_pt(const Model *m, const char *path, Error *err);
 Status model_blobs(const Model *m, const Slab *w, Arena *a, BlobFile *out, Error *err);
 
 typedef struct Transfer {
-    int64_t copied, total; /* "Transferred copied/total items" */
+    int64_t copied, total; /* "Transferred (copied + n_changed)/total items" */
     const char **missing;  /* parameters of the model that were not found, or have another shape */
     size_t n_missing;
+    const char **changed; /* model_adapt: made from a plain layer's tensors */
+    size_t n_changed;
+    const int *row; /* model_adapt: [n_row] the file's row that stands for each, -1 when none does */
 } Transfer;
 /* Copies every tensor whose name and shape agree, converting to f32. Names of what was not live in the arena. A
  * scheduled parameter that src lacks is not counted: where src has its layer, it stands where the reference leaves it.
  */
 Status model_transfer(Model *m, const BlobFile *src, Arena *a, Transfer *t, Error *err);
+
+#define BANK_NOISE 0.1 /* see adapt.c */
+typedef struct AdaptOptions {
+    uint64_t seed; /* of the noise, a function of (seed, name) */
+    double noise;  /* of each kernel of a bank, relative to the plain kernel's root mean square */
+} AdaptOptions;
+/* The same from a file of another architecture: rows are aligned by their tensors' names, then shapes, and a dynamic
+ * layer where the file has a plain one begins as that, see build_plain. What finds nothing stays as it is. */
+Status model_adapt(Model *m, const BlobFile *src, const AdaptOptions *o, Arena *a, Transfer *t, Error *err);
+/* "Transferred K/N items from FILE", then a line each for what was adapted and left new, by rows and, verbose, by name,
+ * and for rows that stand elsewhere in the file. Lives in the arena; NULL when out of memory. */
+char *transfer_text(const Model *m, const Transfer *t, const char *from, bool verbose, Arena *a);
 /* Tensors of a weights file (.pt or .safetensors), for model_transfer. */
 Status model_read_blobs(const char *path, Arena *a, BlobFile *out, Error *err);
 

@@ -3,7 +3,7 @@
  * Weights between a model and named tensors. A name and a shape decide (spec 2.11); both are PyTorch's, the shape the
  * one that a parameter has in files.
  */
-#include "model/model.h"
+#include "model/transfer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,12 +13,22 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(const Blob *const *)a)->name, (*(const Blob *const *)b)->name);
 }
 
-static const Blob *look_up(const Blob *const *sorted, size_t n, const char *name)
+static const Blob *look_up(const BlobIndex *x, const char *name)
 {
     Blob key = { .name = name };
     const Blob *k = &key;
-    const Blob *const *hit = n ? bsearch(&k, sorted, n, sizeof *sorted, by_name) : NULL;
+    const Blob *const *hit = x->n ? bsearch(&k, x->sorted, x->n, sizeof *x->sorted, by_name) : NULL;
     return hit ? *hit : NULL;
+}
+
+Status blob_index(const BlobFile *f, Arena *a, BlobIndex *out, Error *err)
+{
+    *out = (BlobIndex) { ARENA_ARRAY(a, const Blob *, f->n + 1), f->n };
+    if (!out->sorted) return fail_nomem(err, f->n * sizeof *out->sorted);
+    for (size_t i = 0; i < f->n; i++)
+        out->sorted[i] = &f->blob[i];
+    qsort(out->sorted, f->n, sizeof *out->sorted, by_name);
+    return DYN_OK;
 }
 
 /* What a part of a name is called elsewhere: tried where the file lacks our own name. */
@@ -28,45 +38,57 @@ static const struct {
                 { ".attention.fc.bn.", ".attention.bn." } };
 
 /* NULL when the file has neither the name nor another one for it. */
-static const Blob *look_up_renamed(const Blob *const *sorted, size_t n, const char *name)
+const Blob *index_find(const BlobIndex *x, const char *name)
 {
-    const Blob *b = look_up(sorted, n, name);
+    const Blob *b = look_up(x, name);
     for (size_t i = 0; !b && i < COUNT_OF(RENAMED); i++) {
         char other[512];
         const char *part = strstr(name, RENAMED[i].ours);
         if (!part) continue;
         snprintf(other, sizeof other, "%.*s%s%s", (int)(part - name), name, RENAMED[i].theirs,
                  part + strlen(RENAMED[i].ours));
-        b = look_up(sorted, n, other);
+        b = look_up(x, other);
     }
     return b;
 }
 
 /* The file has tensors of the layer that a parameter belongs to: "model.3.attention." of its name begins theirs. */
-static bool has_layer_of(const Blob *const *sorted, size_t n, const char *name)
+static bool has_layer_of(const BlobIndex *x, const char *name)
 {
     const char *dot = strrchr(name, '.');
-    size_t len = dot ? (size_t)(dot - name) + 1 : 0, lo = 0, hi = n;
+    size_t len = dot ? (size_t)(dot - name) + 1 : 0, lo = 0, hi = x->n;
     while (lo < hi) { /* the first name that is not before the prefix */
         size_t mid = lo + (hi - lo) / 2;
-        if (strncmp(sorted[mid]->name, name, len) < 0)
+        if (strncmp(x->sorted[mid]->name, name, len) < 0)
             lo = mid + 1;
         else
             hi = mid;
     }
-    return len && lo < n && strncmp(sorted[lo]->name, name, len) == 0;
+    return len && lo < x->n && strncmp(x->sorted[lo]->name, name, len) == 0;
 }
 
-static bool same_shape(const Blob *b, const Shape *s)
+/* The blob has shape s from its dimension `from` on. */
+static bool same_shape(const Blob *b, const Shape *s, int from)
 {
-    if (b->rank != s->rank) return false;
+    if (b->rank != s->rank - from) return false;
     for (int d = 0; d < b->rank; d++)
-        if (b->dim[d] != s->dim[d]) return false;
+        if (b->dim[d] != s->dim[from + d]) return false;
     return true;
 }
 
-static void to_f32(const Blob *b, float *out, int64_t n)
+bool blob_fits(const Blob *b, const ParamSpec *p)
 {
+    return same_shape(b, &p->file_shape, 0);
+}
+
+bool blob_fits_bank(const Blob *b, const ParamSpec *p)
+{
+    return same_shape(b, &p->shape, 1);
+}
+
+void blob_to_f32(const Blob *b, float *out)
+{
+    int64_t n = blob_count(b);
     if (b->dtype == F32)
         memcpy(out, b->data, (size_t)n * sizeof *out);
     else if (b->dtype == F16)
@@ -95,40 +117,39 @@ static bool copy_param(Model *m, int i, const Blob *b)
         return true;
     }
     float *w = m->w.data + p->offset;
-    if (p->kind == PARAM_FIXED || p->kind == PARAM_BUFFER) return same_shape(b, &p->file_shape) && is_same(b, w);
-    bool fits = p->kind == PARAM_SCHEDULE ? blob_count(b) == 1 && dtype_load(b->data, b->dtype, 0) > 0
-                                          : same_shape(b, &p->file_shape);
+    if (p->kind == PARAM_FIXED || p->kind == PARAM_BUFFER) return blob_fits(b, p) && is_same(b, w);
+    bool fits =
+        p->kind == PARAM_SCHEDULE ? blob_count(b) == 1 && dtype_load(b->data, b->dtype, 0) > 0 : blob_fits(b, p);
     if (!fits) return false;
-    to_f32(b, w, blob_count(b));
+    blob_to_f32(b, w);
     return true;
+}
+
+Taken param_take(Model *m, const BlobIndex *x, int i, const char *name)
+{
+    const ParamSpec *p = graph_param_spec(m->g, i);
+    const Blob *b = index_find(x, name);
+    if (b) return copy_param(m, i, b) ? TAKEN_COPIED : TAKEN_NOT;
+    if (p->kind == PARAM_SCHEDULE && has_layer_of(x, name)) /* the reference keeps temperatures in no file */
+        m->w.data[p->offset] = (float)p->schedule.published;
+    /* a buffer holds what it was initialised to */
+    return p->kind == PARAM_SCHEDULE || p->kind == PARAM_BUFFER ? TAKEN_NOT_COUNTED : TAKEN_NOT;
 }
 
 Status model_transfer(Model *m, const BlobFile *src, Arena *a, Transfer *t, Error *err)
 {
-    const Blob **sorted = ARENA_ARRAY(a, const Blob *, src->n + 1);
+    BlobIndex x;
     *t = (Transfer) { .total = graph_n_params(m->g) };
     t->missing = ARENA_ARRAY(a, const char *, t->total + 1);
-    if (!sorted || !t->missing) return fail_nomem(err, src->n * sizeof *sorted);
-    for (size_t i = 0; i < src->n; i++)
-        sorted[i] = &src->blob[i];
-    qsort(sorted, src->n, sizeof *sorted, by_name);
+    if (!t->missing) return fail_nomem(err, src->n * sizeof *t->missing);
+    TRY(blob_index(src, a, &x, err));
     for (int i = 0; i < graph_n_params(m->g); i++) {
-        const ParamSpec *p = graph_param_spec(m->g, i);
-        const Blob *b = look_up_renamed(sorted, src->n, p->name);
-        if (!b && p->kind == PARAM_SCHEDULE) { /* the reference keeps temperatures in no file */
-            if (has_layer_of(sorted, src->n, p->name)) m->w.data[p->offset] = (float)p->schedule.published;
-            t->total--;
-            continue;
-        }
-        if (!b && p->kind == PARAM_BUFFER) { /* holds what it was initialised to */
-            t->total--;
-            continue;
-        }
-        if (b && copy_param(m, i, b)) {
-            t->copied++;
-            continue;
-        }
-        if (!(t->missing[t->n_missing++] = arena_strdup(a, p->name))) return fail_nomem(err, strlen(p->name) + 1);
+        const char *name = graph_param_spec(m->g, i)->name;
+        Taken taken = param_take(m, &x, i, name);
+        t->copied += taken == TAKEN_COPIED;
+        t->total -= taken == TAKEN_NOT_COUNTED;
+        if (taken == TAKEN_NOT && !(t->missing[t->n_missing++] = arena_strdup(a, name)))
+            return fail_nomem(err, strlen(name) + 1);
     }
     return DYN_OK;
 }

@@ -30,7 +30,11 @@ static Value build(Builder *b, const Value *in, int n_in, const ModuleArgs *a)
                   .groups = arg_int(a, "groups"),
                   .experts = arg_int(a, "num_experts"),
                   .bias = arg_bool(a, "bias") };
-    if (read_padding(a, &o)) return cond_conv(b, "", in[0], o);
+    if (read_padding(a, &o)) {
+        Value y = cond_conv(b, "", in[0], o);
+        cond_conv_plain(b, "", "", o);
+        return y;
+    }
     graph_fail(b->g, DYN_FORMAT, "padding must be '', same, valid or a number from 0 to 99, not %s",
                arg_text(a, "padding"));
     return (Value) { 0 };

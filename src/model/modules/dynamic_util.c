@@ -93,6 +93,9 @@ Value dynamic_conv(Builder *b, const char *name, Value x, BankOpt o, AttentionOp
                     (Init) { INIT_UNIFORM, sqrt(6 / fan_in) });
     if (o.bias) bias = graph_param(b->g, "bias", PARAM_BIAS, SHAPE(o.experts, o.c_out), (Init) { INIT_CONST, 0 });
     Value y = bank_conv(b, x, bank, attention(b, x, o.experts, t), bias, o);
+    build_plain(b, "weight", "weight", 1);
+    build_plain_zero(b, "attention.fc2", "weight"); /* a softmax of zeros: an even mix */
+    if (o.bias) build_plain(b, "bias", "bias", 1);
     graph_pop(b->g, outer);
     return y;
 }
@@ -124,11 +127,32 @@ Value cond_conv(Builder *b, const char *name, Value x, BankOpt o)
     return y;
 }
 
+/* With its layer at zero every gate is one half, and `experts` halves of a kernel times 2 / experts are the kernel. */
+void cond_conv_plain(Builder *b, const char *at, const char *plain, BankOpt o)
+{
+    char name[64], source[64];
+    snprintf(source, sizeof source, "%sweight", plain);
+    snprintf(name, sizeof name, "%srouting", at);
+    build_plain_zero(b, name, source);
+    snprintf(name, sizeof name, "%scond_conv.weight", at);
+    build_plain(b, name, source, 2 / (double)o.experts);
+    if (!o.bias) return;
+    snprintf(name, sizeof name, "%scond_conv.bias", at);
+    snprintf(source, sizeof source, "%sbias", plain);
+    build_plain(b, name, source, 2 / (double)o.experts);
+}
+
 Value cond_conv_bn_act(Builder *b, const char *name, Value x, BankOpt o, Act act)
 {
     const char *outer = push(b, name);
     Value y = build_batchnorm(b, "conv.1", cond_conv(b, "conv.0", x, o));
     y = build_act(b, y, act);
     graph_pop(b->g, outer);
+    const char *dot = *name ? "." : "";
+    char part[64]; /* a plain Conv has its parts in the scope of `name` */
+    snprintf(part, sizeof part, "%s%sconv.0.", name, dot);
+    cond_conv_plain(b, part, "conv.", o);
+    snprintf(part, sizeof part, "%s%sconv.1", name, dot);
+    build_plain(b, part, "bn", 1);
     return y;
 }

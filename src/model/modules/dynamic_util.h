@@ -30,6 +30,10 @@ Value cond_conv(Builder *b, const char *name, Value x, BankOpt o);
 /* The same, BatchNorm2d and an activation: NAME.conv.0.*, NAME.conv.1.*. */
 Value cond_conv_bn_act(Builder *b, const char *name, Value x, BankOpt o, Act act);
 
+/* cond_conv's parameters, named ATrouting and ATcond_conv here, begin as the plain layer's PLAINweight and PLAINbias,
+ * see build_plain. */
+void cond_conv_plain(Builder *b, const char *at, const char *plain, BankOpt o);
+
 /* Padding of a convolution that is "same" unless given: dilation (k - 1) / 2, rounded up as the reference does. */
 int64_t same_pad(int64_t k, int64_t dilation);
 

@@ -58,6 +58,27 @@ static Attention attend(Builder *b, Value x, const OdconvOpt *o)
     return a;
 }
 
+/* With the last layers of the attentions at zero each sigmoid is one half everywhere, which the kernels make up for,
+ * and the mix of kernels is even: it begins as the plain convolution, at any temperature. */
+static void begins_plain(Builder *b, const Attention *a)
+{
+    const struct {
+        Value v;
+        const char *name;
+        double gain;
+    } part[] = { { a->channel, "attention.channel_fc", 2 },
+                 { a->filter, "attention.filter_fc", 2 },
+                 { a->spatial, "attention.spatial_fc", 2 },
+                 { a->kernel, "attention.kernel_fc", 1 } };
+    double gain = 1;
+    for (size_t i = 0; i < COUNT_OF(part); i++) {
+        if (!value_ok(part[i].v)) continue;
+        build_plain_zero(b, part[i].name, "conv.weight");
+        gain *= part[i].gain;
+    }
+    build_plain(b, "weight", "conv.weight", gain);
+}
+
 Value odconv(Builder *b, Value x, OdconvOpt o)
 {
     int64_t c_in = value_dim(b->g, x, 1);
@@ -70,6 +91,7 @@ Value odconv(Builder *b, Value x, OdconvOpt o)
     Value w = graph_param(b->g, "weight", PARAM_WEIGHT, SHAPE(o.kernels, o.c_out, c_in / o.groups, o.k, o.k),
                           kaiming_out(o.c_out, o.k));
     Attention a = attend(b, x, &o);
+    begins_plain(b, &a);
     return build_op(b, "dynconv2d", INS(x, w, a.kernel, { 0 }, a.channel, a.filter, a.spatial),
                     ATTRS(A_INT("stride", o.stride), A_INT("pad", o.pad), A_INT("dilation", o.dilation),
                           A_INT("groups", o.groups)));

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * transfer - what transfer.c, adapt.c, align.c and plain.c share. */
+#ifndef MODEL_TRANSFER_H
+#define MODEL_TRANSFER_H
+
+#include "model/model.h"
+
+/* How a parameter begins where a file has a plain layer in its layer's place: see build_plain. */
+typedef struct PlainSpec {
+    int param;        /* index in the graph's list */
+    const char *name; /* the plain layer's tensor, were it in this row: "model.3.conv.weight" */
+    double gain;      /* 0: the parameter is zero where that tensor is there, whatever its shape */
+} PlainSpec;
+/* What is declared of parameter i, NULL. */
+const PlainSpec *plain_of(const Model *m, int i);
+
+/* A file's tensors by name. */
+typedef struct BlobIndex {
+    const Blob **sorted;
+    size_t n;
+} BlobIndex;
+Status blob_index(const BlobFile *f, Arena *a, BlobIndex *out, Error *err);
+const Blob *index_find(const BlobIndex *x, const char *name); /* NULL when there is none */
+
+typedef enum Taken { TAKEN_NOT, TAKEN_COPIED, TAKEN_ADAPTED, TAKEN_NOT_COUNTED } Taken;
+/* Parameter i from the tensor of that name, as model_transfer does. */
+Taken param_take(Model *m, const BlobIndex *x, int i, const char *name);
+/* The tensor's shape is the one that the parameter has in files. */
+bool blob_fits(const Blob *b, const ParamSpec *p);
+/* The tensor is one kernel of the bank that the parameter is: [K, its shape]. */
+bool blob_fits_bank(const Blob *b, const ParamSpec *p);
+void blob_to_f32(const Blob *b, float *out);
+
+/* "model.3.conv.weight": 3, and *rest is "conv.weight"; -1 for another name. */
+int row_of_name(const char *name, const char **rest);
+/* A parameter's name as the file has it when its row is row `source` there; buf when it is another row's. */
+const char *name_in_row(const char *name, int source, char *buf, size_t n);
+/* row[i], for each row of the model: the row of the file that stands in its place, -1 when there is none. */
+Status align_rows(const Model *m, const BlobIndex *x, Arena *a, int *row, Error *err);
+
+#endif
