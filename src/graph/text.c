@@ -39,7 +39,7 @@ static const char *float_text(double f, char buf[40])
         snprintf(buf, 40, "%.*g", digits, f);
         if (str_to_double(str_point(buf), &back) && back == f) break;
     }
-    if (!strpbrk(buf, ".en")) strcat(buf, ".0");
+    if (!strpbrk(buf, ".en")) memcpy(buf + strlen(buf), ".0", sizeof ".0");
     return buf;
 }
 

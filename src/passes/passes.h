@@ -39,8 +39,8 @@ Status pass_autodiff_inputs(const Graph *in, const char *loss, Graph **out, Erro
 Status passes_inference(const Graph *in, Graph **out, Error *err);
 Status passes_training(const Graph *in, const char *loss, Graph **out, Error *err);
 
-/* Checks what every pass must keep: inputs come before their node, types re-infer to the same, parameters have one leaf
- * each. */
+/* Checks what every pass must keep: inputs come before their node, and types can be inferred for other sizes than the
+ * nominal ones (where the inputs leave sizes open). */
 Status graph_verify(const Graph *g, Error *err);
 
 #endif

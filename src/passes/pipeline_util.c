@@ -53,6 +53,18 @@ Status passes_training(const Graph *in, const char *loss, Graph **out, Error *er
     return s;
 }
 
+/* An image of fixed size among the inputs: the graph fits its nominal sizes only, for which types were inferred when
+ * its nodes were emitted. */
+static bool fixed_size(const Graph *g)
+{
+    for (int i = 0; i < graph_n_nodes(g); i++) {
+        const Node *n = graph_node(g, i);
+        const int64_t *d = n->leaf.shape.dim;
+        if (n->kind == NODE_INPUT && n->leaf.shape.rank == 4 && d[0] > 0 && d[2] > 0 && d[3] > 0) return true;
+    }
+    return false;
+}
+
 Status graph_verify(const Graph *g, Error *err)
 {
     Type *types;
@@ -65,7 +77,7 @@ Status graph_verify(const Graph *g, Error *err)
             if (n->in[k].id && value_node(g, n->in[k])->id >= i)
                 s = fail(err, DYN_SHAPE, "graph: node %d reads a later node", i);
     }
-    if (s == DYN_OK) s = graph_bind(g, &(Binding) { 2, 640, 640, 64, F32 }, a, &types, err);
+    if (s == DYN_OK && !fixed_size(g)) s = graph_bind(g, &(Binding) { 2, 640, 640, 64, F32 }, a, &types, err);
     arena_free(&a);
     return s;
 }

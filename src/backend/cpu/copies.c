@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Operators that only move elements: copy, concat, split, slice, pad, zeros_like, upsample_nearest, of any dtype. The
- * planner makes most of them free; these run where it cannot. */
+ * Operators that only move elements: copy, concat, split, slice, pad, transpose, zeros_like, upsample_nearest, of any
+ * dtype. The planner makes most of them free; these run where it cannot. */
 #include "backend/cpu/cpu.h"
-#include "ops/ops.h"
+#include "ops/ops_util.h"
 
 typedef struct State {
     int threads;
     int64_t dim, lo, scale;
+    int64_t perm[MAX_RANK];
 } State;
 
 static Status run_copy(Kernel *k, const KernelArgs *a, Error *err)
@@ -66,6 +67,16 @@ static Status run_concat(Kernel *k, const KernelArgs *a, Error *err)
     return DYN_OK;
 }
 
+static Status run_transpose(Kernel *k, const KernelArgs *a, Error *err)
+{
+    const State *s = k->state;
+    Tensor x = a->in[0];
+    for (int d = 0; d < x.rank; d++)
+        x.dim[d] = a->in[0].dim[s->perm[d]], x.stride[d] = a->in[0].stride[s->perm[d]];
+    copy_view(&x, &a->out[0], s->threads);
+    return DYN_OK;
+}
+
 /* y as the image of one of the scale * scale positions inside a pixel: x goes to each. */
 static Status run_upsample(Kernel *k, const KernelArgs *a, Error *err)
 {
@@ -87,13 +98,10 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     static const struct {
         const char *op;
         Status (*run)(Kernel *, const KernelArgs *, Error *);
-    } runs[] = { { "copy", run_copy },
-                 { "zeros_like", run_zeros },
-                 { "slice", run_slice },
-                 { "pad", run_pad },
-                 { "split", run_split },
-                 { "concat", run_concat },
-                 { "upsample_nearest", run_upsample } };
+    } runs[] = { { "copy", run_copy },           { "zeros_like", run_zeros },
+                 { "slice", run_slice },         { "pad", run_pad },
+                 { "split", run_split },         { "concat", run_concat },
+                 { "transpose", run_transpose }, { "upsample_nearest", run_upsample } };
     const Node *node = p->node;
     const char *op = node->op->name;
     State s = { .threads = p->threads };
@@ -104,9 +112,10 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
         s.dim = attr_int(node, "dim");
     if (str_eq(op, "slice") || str_eq(op, "pad")) s.lo = attr_int(node, "lo");
     if (str_eq(op, "upsample_nearest")) s.scale = attr_int(node, "scale");
-    bool data = !str_eq(op, "zeros_like");
+    bool data = !str_eq(op, "zeros_like"), reorder = str_eq(op, "transpose");
+    if (reorder) attr_list(node, "perm", s.perm, MAX_RANK);
     for (int q = 0; data && q < node->n_in; q++)
-        if (p->in[q].dtype != p->out[0].dtype || is_image(&p->in[q]) != is_image(&p->out[0]))
+        if (p->in[q].dtype != p->out[0].dtype || (!reorder && is_image(&p->in[q]) != is_image(&p->out[0])))
             return decline(why, n, "change of type or layout");
     if (!accept(k, cpu, &s, sizeof s, runs[i].run, why, n)) return false;
     k->strided_in = k->strided_out = ~(uint64_t)0;
@@ -114,6 +123,6 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
 }
 
 const CpuKernel cpu_copies = { .name = "copies",
-                               .ops = "copy zeros_like slice pad split concat upsample_nearest",
+                               .ops = "copy zeros_like slice pad split concat transpose upsample_nearest",
                                .priority = PRIORITY_OWN,
                                .claim = claim };

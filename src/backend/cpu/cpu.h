@@ -66,8 +66,8 @@ typedef struct Share {
     int64_t row, col, rows, cols;
 } Share;
 Share cut_share(const Cut *c, int i);
-/* The elements of x to y, both of the same shape and dtype, views of any strides with the same memory order (images:
- * N H W C); x NULL: zeros. */
+/* The elements of x to y, both of the same shape and dtype, views of any strides (of x also 0: repeated), fastest where
+ * the memory order is the same; x NULL: zeros. */
 void copy_view(const Tensor *x, const Tensor *y, int threads);
 /* t from index lo on along dim, size of them. */
 Tensor range_of(const Tensor *t, int64_t dim, int64_t lo, int64_t size);
@@ -86,10 +86,10 @@ static inline bool is_float(const Type *t)
 {
     return t->dtype == F32 || t->dtype == BF16;
 }
-/* Input i of the node exists. */
+/* Input i of the node exists; an operator without such an input has i = -1. */
 static inline bool has_in(const KernelPlan *p, int i)
 {
-    return i < p->node->n_in && !is_void(&p->in[i]);
+    return i >= 0 && i < p->node->n_in && !is_void(&p->in[i]);
 }
 
 /* The share [lo, hi) of thread i of n in count items, cut at multiples of step. */

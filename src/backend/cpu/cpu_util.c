@@ -190,6 +190,23 @@ static void copy_line(const char *x, char *y, size_t bytes)
         memset(y, 0, bytes);
 }
 
+/* n elements at fixed steps (in elements); the sizes of dtypes are constants here, which is what makes it fast. */
+static void copy_elements(const char *x, int64_t step_x, char *y, int64_t step_y, int64_t n, size_t size)
+{
+#define COPY(bytes)                                                                                                    \
+    case bytes:                                                                                                        \
+        for (int64_t i = 0; i < n; i++)                                                                                \
+            memcpy(y + i * step_y * (bytes), x + i * step_x * (bytes), bytes);                                         \
+        break;
+    switch (size) {
+        COPY(1)
+        COPY(2)
+        COPY(4)
+        COPY(8)
+    }
+#undef COPY
+}
+
 void copy_view(const Tensor *x, const Tensor *y, int threads)
 {
     Lines l = lines_of(x ? x : y, y);
@@ -212,6 +229,11 @@ void copy_view(const Tensor *x, const Tensor *y, int threads)
         }
         if (per != l.run) ax = ay = o * per;
         size_t bytes = (size_t)(per != l.run ? MIN(per, l.run - o * per) : l.run) * size;
+        if (x && l.run == 1) {
+            copy_elements((const char *)x->data + (size_t)ax * size, l.step_x, (char *)y->data + (size_t)ay * size,
+                          l.step_y, l.inner, size);
+            continue;
+        }
         for (int64_t i = 0; i < l.inner; i++)
             copy_line(x ? (const char *)x->data + (size_t)(ax + i * l.step_x) * size : NULL,
                       (char *)y->data + (size_t)(ay + i * l.step_y) * size, bytes);

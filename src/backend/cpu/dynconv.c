@@ -54,15 +54,15 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
 {
     const State *s = k->state;
     const DynConvPorts *p = &s->port;
-    const Tensor *x = &a->in[s->from], *y = &a->out[0], *res = p->res < 0 ? NULL : &a->in[p->res];
+    const Tensor *x = &a->in[s->from], *y = &a->out[0], *res = &a->in[MAX(p->res, 0)];
     char *scratch = a->scratch, *packed = s->constant ? a->packed : scratch + s->packed_at;
     MixedArgs c = { .x_pixel = rows_of(x).b.ld, .y_pixel = rows_of(y).b.ld };
-    if (res) c.res_pixel = rows_of(res).b.ld;
+    if (p->res >= 0) c.res_pixel = rows_of(res).b.ld;
     if (!s->constant) TRY(mixed_conv_pack(s->conv, a->in[p->bank].data, packed, err));
     for (int64_t n = 0; n < s->N; n++) {
         Mixture m = { sample(a, p->mix, n), sample(a, p->in_scale, n), sample(a, p->out_scale, n),
                       sample(a, p->spatial, n) };
-        c.x = dynconv_image(x, n), c.y = dynconv_image(y, n), c.res = res ? dynconv_image(res, n) : NULL;
+        c.x = dynconv_image(x, n), c.y = dynconv_image(y, n), c.res = p->res < 0 ? NULL : dynconv_image(res, n);
         c.bias = bias_of(s, a, m.mix, (float *)(scratch + s->bias_at));
         TRY(mixed_conv_run(s->conv, packed, &m, &c, scratch, err));
     }
