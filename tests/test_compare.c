@@ -314,6 +314,17 @@ static void more_models_and_seeds_join(void **state)
     assert_says(errs, "no model could be trained: the loss is not a number");
 }
 
+/* min_transfer keeps a model out that the weights do not fit; what is timed anew needs none. */
+static void weights_that_give_too_little(void **state)
+{
+    static char csv[TEXT_MAX];
+    assert_runs("compare models=t1.yaml,t2.yaml data=shapes imgsz=64 batch=4 epochs=1 workers=1 plots=False iters=1 "
+                "project=c name=w pretrained=c/alone1/weights/last.safetensors min_transfer=0.95");
+    assert_says(out, "- t2 failed: min_transfer=0.95");
+    slurp("c/w/compare.csv", csv);
+    assert_true(field(csv, 1, column(csv, "f32_ms")) > 0);
+}
+
 static void what_would_not_compare_is_refused(void **state)
 {
     assert_refuses(2, "which models", "compare data=shapes");
@@ -340,6 +351,7 @@ int main(void)
         cmocka_unit_test(figure_has_a_line_and_a_band_for_each_model),
         cmocka_unit_test(interrupted_and_killed_it_goes_on),
         cmocka_unit_test(more_models_and_seeds_join),
+        cmocka_unit_test(weights_that_give_too_little),
         cmocka_unit_test(what_would_not_compare_is_refused),
     };
     return cmocka_run_group_tests(tests, command_setup, command_teardown);

@@ -299,6 +299,31 @@ static void test_strange_files(void **state)
     arena_free(&a);
 }
 
+/* Out of memory at any allocation is an error, never a crash. */
+static void test_no_memory(void **state)
+{
+    Arena *a = arena_new();
+    Model *from = from_text(FOUR(CONV, CONV, "", ""));
+    BlobFile f;
+    assert_ok(model_blobs(from, &from->w, a, &f, &err));
+    for (long n = 1;; n++) {
+        const char *text = FOUR(CONV, "  - [-1, 1, ODConv2d, [8, 3, 2, {kernel_num: 2}]]\n", "", "");
+        Model *m = NULL;
+        Transfer t;
+        Arena *b = arena_new();
+        mem_fail_after(n);
+        Status s = model_from_text("m.yaml", text, strlen(text), NULL, &m, &err);
+        if (s == DYN_OK) s = model_adapt(m, &f, &(AdaptOptions) { 0, 0.1 }, b, &t, &err);
+        mem_fail_after(0);
+        model_free(&m);
+        arena_free(&b);
+        if (s == DYN_OK) break;
+        assert_int_equal(s, DYN_NOMEM);
+    }
+    model_free(&from);
+    arena_free(&a);
+}
+
 /* ---- what is said of it -------------------------------------------------------------------------------------------
  */
 
@@ -346,6 +371,8 @@ static void test_min_transfer(void **state)
     o.min_transfer = 0.95;
     assert_fails(train_first_model(&quiet, &o, 80, a, &m, &err), DYN_USAGE,
                  "385 of the model's 415 items; not for model.0.");
+    o.pretrained = "True";
+    assert_fails(train_first_model(&quiet, &o, 80, a, &m, &err), DYN_USAGE, "no weights to begin from");
     remove(path);
     remove(dir);
     model_free(&plain);
@@ -357,7 +384,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recipes),   cmocka_unit_test(test_bare_modules), cmocka_unit_test(test_noise),
         cmocka_unit_test(test_alignment), cmocka_unit_test(test_own_weights),  cmocka_unit_test(test_strange_files),
-        cmocka_unit_test(test_report),    cmocka_unit_test(test_min_transfer),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_report),       cmocka_unit_test(test_min_transfer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

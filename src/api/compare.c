@@ -24,6 +24,7 @@ Status compare_model(const CompareJob *j, size_t i, const char *pretrained, Aren
 {
     DynContext quiet = { .job = a }; /* its training will warn */
     DynOptions o = compare_run_options(j, i, 0, NULL);
+    if (pretrained != j->o.pretrained) o.min_transfer = 0; /* to be timed, not trained */
     o.pretrained = pretrained;
     TRY(train_first_model(&quiet, &o, j->nc, a, m, err));
     round_imgsz(&quiet, &o, MAX((*m)->max_stride, (int64_t)32), size);

@@ -75,7 +75,12 @@ static Status build_model(TrainRun *r, int64_t nc, Error *err)
     } else {
         TRY(model_from_file(path, &mo, &r->model, err));
     }
-    if (option_true(pretrained) || option_false(pretrained)) return DYN_OK;
+    if (option_true(pretrained) || option_false(pretrained)) {
+        bool taken = weights && option_true(pretrained);
+        if (taken || !(r->o.min_transfer > 0)) return DYN_OK;
+        return fail(err, DYN_USAGE, "min_transfer=%g, but there are no weights to begin from: give pretrained=FILE",
+                    r->o.min_transfer);
+    }
     BlobFile blobs;
     TRY(model_read_blobs(pretrained, r->a, &blobs, err));
     return transfer(r, &blobs, pretrained, err);
