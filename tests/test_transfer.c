@@ -379,12 +379,50 @@ static void test_min_transfer(void **state)
     arena_free(&a);
 }
 
+/* Weights of a version whose SPPF has no activation behind its first convolution make a model without it. */
+static void test_version_of_weights(void **state)
+{
+    char dir[] = "/tmp/dyn-transfer-XXXXXX", weights[64], yaml[64];
+    const char *text = FOUR(CONV, "  - [-1, 1, SPPF, [16]]\n", CONV, "  - [-1, 1, Conv, [8]]\n");
+    const char *dynamic =
+        FOUR(CONV, "  - [-1, 1, SPPF, [16]]\n", "  - [-1, 1, ODConv2d, [8, 3, 2]]\n", "  - [-1, 1, Conv, [8]]\n");
+    assert_non_null(mkdtemp(dir));
+    snprintf(weights, sizeof weights, "%s/w.safetensors", dir);
+    snprintf(yaml, sizeof yaml, "%s/m.yaml", dir);
+    for (int without = 0; without < 2; without++) {
+        Arena *a = arena_new();
+        Model *plain = NULL, *m = NULL;
+        DynContext quiet = { .job = a };
+        DynOptions o;
+        ModelOptions mo = { .compat = { .sppf_no_act = without } };
+        assert_ok(model_from_text("w.yaml", text, strlen(text), &mo, &plain, &err));
+        train_a_little(plain);
+        assert_ok(model_save(plain, weights, NULL, 0, &err));
+        assert_ok(file_write(yaml, dynamic, strlen(dynamic), &err));
+        dyn_options_defaults(&o, DYN_TRAIN);
+        o.model = yaml;
+        o.pretrained = weights;
+        assert_ok(train_first_model(&quiet, &o, 2, a, &m, &err));
+        assert_int_equal(m->compat.sppf_no_act, without);
+        double d = difference(plain, m);
+        if (!(d < 2e-5)) fail_msg("%d: differs by %g", without, d);
+        model_free(&plain);
+        model_free(&m);
+        arena_free(&a);
+    }
+    remove(weights);
+    remove(yaml);
+    remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recipes),   cmocka_unit_test(test_bare_modules), cmocka_unit_test(test_noise),
-        cmocka_unit_test(test_alignment), cmocka_unit_test(test_own_weights),  cmocka_unit_test(test_strange_files),
-        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_report),       cmocka_unit_test(test_min_transfer),
+        cmocka_unit_test(test_recipes),      cmocka_unit_test(test_bare_modules),
+        cmocka_unit_test(test_noise),        cmocka_unit_test(test_alignment),
+        cmocka_unit_test(test_own_weights),  cmocka_unit_test(test_strange_files),
+        cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_report),
+        cmocka_unit_test(test_min_transfer), cmocka_unit_test(test_version_of_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,6 +53,19 @@ static Status transfer(TrainRun *r, const BlobFile *src, const char *from, Error
     return DYN_OK;
 }
 
+/* What the reference did differently in the version that weights are from, if they say; which layers there are is the
+ * description's. */
+static ModelCompat compat_of(const char *pretrained)
+{
+    Error ignored; /* transfer says what is wrong with the file */
+    Model *m = NULL;
+    ModelCompat c = { 0 };
+    if (model_load(pretrained, NULL, &m, &ignored) == DYN_OK) c = m->compat;
+    model_free(&m);
+    c.depthwise_cls = c.width_nc_quirk = false;
+    return c;
+}
+
 /* A weights file is rebuilt for the data set's classes and what fits is copied; a description starts fresh. */
 static Status build_model(TrainRun *r, int64_t nc, Error *err)
 {
@@ -73,6 +86,7 @@ static Status build_model(TrainRun *r, int64_t nc, Error *err)
         model_free(&src);
         TRY(s);
     } else {
+        if (!option_true(pretrained) && !option_false(pretrained)) mo.compat = compat_of(pretrained);
         TRY(model_from_file(path, &mo, &r->model, err));
     }
     if (option_true(pretrained) || option_false(pretrained)) {
