@@ -75,4 +75,5 @@ const ModuleDef module_DoubleAttentionLayer = {
            "input's channels)",
     .args = "c_m:channels?=null c_n:int[1,65536]?=null reconstruct:bool=false residual:bool=false",
     .build = build,
+    .cases = "x[2,6,3,4] args=[4, 3, true]\nx[3,12,7,5] args=[null, null, true, true]\n",
 };

@@ -82,4 +82,5 @@ const ModuleDef module_DySample = {
     .doc = "upsampling that reads at learned offsets",
     .args = "scale:int[1,16]=2 style:text(lp|pl)=lp groups:int[1,65536]=4 dyscope:bool=false scope_bias:bool=true",
     .build = build,
+    .cases = "x[2,8,3,4] amp=0.1 args=[]\nx[2,8,5,3] amp=0.1 args=[2, pl, 2, true]\n",
 };
