@@ -11,8 +11,10 @@ static void declare(Builder *b, const char *here, const char *plain, double gain
     const char *scope = graph_scope(b->g), *own = arena_printf(m->a, "%s.%s", scope, here);
     size_t len = own ? strlen(own) : 0;
     for (int i = 0; own && i < graph_n_params(b->g); i++) {
-        const char *name = graph_param_spec(b->g, i)->name, *rest = name + len;
-        if (strncmp(name, own, len) || (*rest && *rest != '.')) continue;
+        const char *name = graph_param_spec(b->g, i)->name;
+        if (!str_starts(name, own)) continue;
+        const char *rest = name + len;
+        if (*rest && *rest != '.') continue;
         const char *source = arena_printf(m->a, "%s.%s%s", scope, plain, gain ? rest : "");
         if (source && arena_grow(m->a, &m->plain, m->n_plain, &m->cap_plain, sizeof *m->plain))
             m->plain[m->n_plain++] = (PlainSpec) { i, source, gain };
