@@ -90,9 +90,9 @@ static inline Builder module_builder(Graph *g)
                        .nominal = 640 };
 }
 
-/* The graph of a case: inputs x and dy, outputs y and loss. NULL with err filled when arguments or shapes are refused.
- */
-static inline Graph *module_try(const ModuleCase *c, DType act, Arena *a, Error *e)
+/* The graph of a case: input x, output y; loss: also input dy, output loss, which makes it one of fixed size. NULL with
+ * e filled when arguments or shapes are refused. */
+static inline Graph *module_build(const ModuleCase *c, DType act, bool loss, Arena *a, Error *e)
 {
     ArgContext context = { .a = a, .def = modules_find(c->module), .nc = 80, .repeat = c->repeat };
     Binding bind = module_binding(c, act);
@@ -110,11 +110,11 @@ static inline Graph *module_try(const ModuleCase *c, DType act, Arena *a, Error 
     if (act != wide) /* differentiable inputs are f32 */
         x = EMIT(g, cast, INS(x, graph_input(g, "like", (Type) { act, false, SHAPE(1) })), NO_ATTRS);
     Value y = context.def->build(&b, &x, 1, args);
-    if (value_ok(y)) {
+    graph_output(g, "y", y);
+    if (loss && value_ok(y)) {
         Type t = *value_type(g, y);
         t.dtype = wide;
         Value dy = graph_input(g, "dy", t);
-        graph_output(g, "y", y);
         Value each = EMIT(g, mul, INS(EMIT(g, cast, INS(y, dy), NO_ATTRS), dy), NO_ATTRS);
         graph_output(g, "loss", EMIT(g, reduce_sum, INS(each), ATTRS(A_TEXT("dims", "0,1,2,3"))));
     }
@@ -122,12 +122,28 @@ static inline Graph *module_try(const ModuleCase *c, DType act, Arena *a, Error 
     return g;
 }
 
+static inline Graph *module_try(const ModuleCase *c, DType act, Arena *a, Error *e)
+{
+    return module_build(c, act, true, a, e);
+}
+
 static inline Graph *module_graph(const ModuleCase *c, DType act, Arena *a)
 {
     Error err;
-    Graph *g = module_try(c, act, a, &err);
+    Graph *g = module_build(c, act, true, a, &err);
     if (!g) fail_msg("%s: %s: %s", c->module, c->line, err.text);
     return g;
+}
+
+/* What prediction runs: BatchNorm folded, fused; only y. */
+static inline Graph *module_fused(const ModuleCase *c, DType act, Arena *a)
+{
+    Error err;
+    Graph *g = module_build(c, act, false, a, &err), *fused;
+    if (!g) fail_msg("%s: %s: %s", c->module, c->line, err.text);
+    assert_ok(passes_inference(g, &fused, &err));
+    graph_free(&g);
+    return fused;
 }
 
 /* ---- the fill rule ----------------------------------------------------------------------------------------------- */
@@ -363,16 +379,12 @@ static inline ModuleRun module_run(const ModuleCase *c, DType act, Arena *a)
     return r;
 }
 
-/* What prediction runs: BatchNorm folded, fused; only y. */
 static inline ModuleRun module_infer(const ModuleCase *c, DType act, Arena *a)
 {
     ModuleRun r = { .a = a };
-    Error err;
-    Graph *g = module_graph(c, act, a), *fused;
-    assert_ok(passes_inference(g, &fused, &err));
+    Graph *fused = module_fused(c, act, a);
     module_run_graph(c, fused, act, "cpu", true, &r);
     graph_free(&fused);
-    graph_free(&g);
     return r;
 }
 
