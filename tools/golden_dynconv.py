@@ -163,7 +163,7 @@ MODULES = {
         "x[2,4,6,5] train=0 args=[4, 3, 2, 0]"]),
     "DynamicBnAct": (DynamicBnAct, [
         "x[2,4,9,11] train=1 args=[6, 3, 2]",
-        "x[7,4,5,6] train=1 args=[4, 3, 1, {skip: true, drop_path_rate: 0.5}]",
+        "x[7,4,5,6] train=1 loose=2 args=[4, 3, 1, {skip: true, drop_path_rate: 0.5}]",
         "x[2,4,7,5] train=1 args=[4, 3, 1, 2, null, true]",
         "x[1,4,5,6] train=0 args=[4, 3, {skip: true, drop_path_rate: 0.5, num_experts: 1}]",
         "x[2,3,6,5] train=0 args=[4, 3, 2, 1, 0, {num_experts: 2, act_layer: false}]"]),
