@@ -74,7 +74,7 @@ help:
 
 ## make          build the command, the libraries and the pkg-config file in build/
 ## make deps     install the Debian packages that the build needs (or print the line that does)
-## make demo     set up, build, draw a data set, train, validate, predict
+## make demo     set up, build, draw a data set, train, compare two dynamic variants, validate, predict
 ## make test     set up, build and run the tests
 ## make check    everything that must be green before a commit lands: both compilers, format, tidy, rooms, sanitizers, fuzz
 ## make bench    time against the peers side by side
