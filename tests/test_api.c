@@ -653,7 +653,7 @@ static void known_boxes_are_found_in_memory(void **state)
     o.imgsz[0] = o.imgsz[1] = FW;
     assert_ok(dyn_model_open(ctx, weights, &o, &m, &err));
     for (int i = 0; i < 2; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "forward.%d", i);
         size_t n_want = golden_boxes(name, want, 16);
         /* rows with a gap between them: the stride is believed */

@@ -71,7 +71,7 @@ static Graph *dynamic_like(void)
     assert_ok(graph_new(&g, &err));
     Value y = graph_input(g, "x", (Type) { .dtype = F32, .shape = SHAPE(DIM_BATCH, 3, DIM_HEIGHT, DIM_WIDTH) });
     for (int kind = 0; kind < N_DYNAMIC; kind++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "d%d", kind);
         Value z = dynamic_bn_silu(g, name, y, 5, kind);
         y = kind == N_DYNAMIC - 1 ? EMIT(g, add, INS(y, z), NO_ATTRS) : z;
