@@ -388,4 +388,37 @@ static inline ModuleRun module_infer(const ModuleCase *c, DType act, Arena *a)
     return r;
 }
 
+/* ---- golden vectors of the specification (section F), printed with nine digits ------------------------------------
+ */
+
+typedef struct ModuleSums {
+    const char *name;
+    double sum, size; /* of the values and of their magnitudes; NAN: not stated */
+} ModuleSums;
+
+static inline void module_check_sums(const ModuleRun *r, const ModuleSums *want)
+{
+    Tensor t = module_result(r, want->name);
+    double sum = 0, size = 0;
+    if (!t.data) fail_msg("no %s", want->name);
+    for (int64_t e = 0; e < tensor_count(&t); e++) {
+        sum += module_get(&t, e);
+        size += fabs(module_get(&t, e));
+    }
+    if (!isnan(want->sum) && !(fabs(sum - want->sum) <= 1e-8 * fabs(want->sum) + 1e-14 * MAX(size, 1)))
+        fail_msg("%s: sum %.12g, wanted %.12g", want->name, sum, want->sum);
+    if (!isnan(want->size) && !(fabs(size - want->size) <= 1e-8 * want->size))
+        fail_msg("%s: sum of magnitudes %.12g, wanted %.12g", want->name, size, want->size);
+}
+
+/* The first four numbers of y, then sums up to one without a name. */
+static inline void module_check_vector(const ModuleRun *r, const double first[4], const ModuleSums *want)
+{
+    Tensor y = module_result(r, "y");
+    for (int e = 0; e < 4; e++)
+        assert_near(module_get(&y, e), first[e], 1e-8 * fabs(first[e]) + 1e-12);
+    for (; want->name; want++)
+        module_check_sums(r, want);
+}
+
 #endif

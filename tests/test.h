@@ -47,4 +47,11 @@ const char *__lsan_default_suppressions(void)
 
 #define skip_without(what) (printf("skip: %s is not here\n", what), skip())
 
+/* |a - b| <= tol; a NaN is far from everything. */
+#define assert_near(a, b, tol)                                                                                         \
+    do {                                                                                                               \
+        double a_ = (a), b_ = (b);                                                                                     \
+        if (!(a_ - b_ <= (tol) && b_ - a_ <= (tol))) fail_msg("%s is %.10g, wanted %.10g", #a, a_, b_);                \
+    } while (0)
+
 #endif

@@ -8,12 +8,6 @@
 
 static Error err;
 
-#define assert_near(a, b, tol)                                                                                         \
-    do {                                                                                                               \
-        double a_ = (a), b_ = (b);                                                                                     \
-        if (!(a_ - b_ <= (tol) && b_ - a_ <= (tol))) fail_msg("%s is %.9g, wanted %.9g", #a, a_, b_);                  \
-    } while (0)
-
 static Model *stock(const char *name, int64_t nc)
 {
     Model *m = NULL;

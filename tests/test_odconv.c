@@ -11,12 +11,6 @@
 
 static Error err;
 
-#define assert_near(a, b, tol)                                                                                         \
-    do {                                                                                                               \
-        double a_ = (a), b_ = (b);                                                                                     \
-        if (!(fabs(a_ - b_) <= (tol))) fail_msg("%s is %.9g, wanted %.9g", #a, a_, b_);                                \
-    } while (0)
-
 static Model *built(const char *text)
 {
     Model *m = NULL;

@@ -8,32 +8,7 @@
 
 static Error err;
 
-#define assert_near(a, b, tol)                                                                                         \
-    do {                                                                                                               \
-        double a_ = (a), b_ = (b);                                                                                     \
-        if (!(fabs(a_ - b_) <= (tol))) fail_msg("%s is %.9g, wanted %.9g", #a, a_, b_);                                \
-    } while (0)
-
 /* ---- golden vectors G4 and G5: the convolution alone ------------------------------------------------------------ */
-
-typedef struct Sums {
-    const char *name;
-    double sum, abs; /* NAN: not stated */
-} Sums;
-
-static void assert_sums(const ModuleRun *r, const Sums *want)
-{
-    Tensor t = module_result(r, want->name);
-    double sum = 0, sum_abs = 0;
-    if (!t.data) fail_msg("no result '%s'", want->name);
-    for (int64_t e = 0; e < tensor_count(&t); e++)
-        sum += module_get(&t, e), sum_abs += fabs(module_get(&t, e));
-    /* nine digits are stated */
-    if (!isnan(want->sum) && !(fabs(sum - want->sum) <= 1e-8 * fabs(want->sum) + 1e-14))
-        fail_msg("%s sums to %.10g, not %.10g", want->name, sum, want->sum);
-    if (!isnan(want->abs) && !(fabs(sum_abs - want->abs) <= 1e-8 * want->abs))
-        fail_msg("%s: sum of absolute values %.10g, not %.10g", want->name, sum_abs, want->abs);
-}
 
 /* Value and all gradients of odconv 4 -> 6, k3, s2, pad 1 on x[3,4,5,6], in double by the references. */
 static ModuleRun golden(int kernels, bool train, Arena *a)
@@ -47,15 +22,11 @@ static ModuleRun golden(int kernels, bool train, Arena *a)
         graph_nominal(g, &bind);
         Builder b = module_builder(g);
         Value x = graph_input(g, "x", (Type) { F64, false, SHAPE(DIM_BATCH, 4, DIM_HEIGHT, DIM_WIDTH) });
-        Value y = odconv(&b, x,
-                         (OdconvOpt) { .c_out = 6,
-                                       .k = 3,
-                                       .stride = 2,
-                                       .pad = 1,
-                                       .groups = 1,
-                                       .dilation = 1,
-                                       .kernels = kernels,
-                                       .reduction = 0.0625 });
+        Value y = odconv(
+            &b, x,
+            (OdconvOpt) {
+                .bank = { .c_out = 6, .k = 3, .stride = 2, .pad = 1, .dilation = 1, .groups = 1, .experts = kernels },
+                .reduction = 0.0625 });
         assert_ok(graph_status(g, &err));
         Value dy = graph_input(g, "dy", *value_type(g, y));
         graph_output(g, "y", y);
@@ -71,16 +42,9 @@ static ModuleRun golden(int kernels, bool train, Arena *a)
     return r;
 }
 
-static void assert_first(const ModuleRun *r, const double want[4])
-{
-    Tensor y = module_result(r, "y");
-    for (int64_t e = 0; e < 4; e++)
-        assert_near(module_get(&y, e), want[e], 1e-8 * fabs(want[e]) + 1e-12);
-}
-
 static void test_golden_vectors(void **state)
 {
-    static const Sums G4[] = {
+    static const ModuleSums G4[] = {
         { "y", -0.039652588, 0.725742895 },
         { "grad:x", 0.854915812, 6.92615182 },
         { "grad:weight", -0.541945653, 87.1899584 },
@@ -95,24 +59,22 @@ static void test_golden_vectors(void **state)
         { "grad:attention.spatial_fc.bias", -0.0431273485, 0.155991662 },
         { "grad:attention.kernel_fc.weight", 0, 1.80146603 },
         { "grad:attention.kernel_fc.bias", 0, 0.350529102 },
+        { 0 },
     };
-    static const Sums G5[] = {
+    static const ModuleSums G5[] = {
         { "y", -0.383753296, 4.79440299 },
         { "grad:x", 3.46149585, 28.1079336 },
         { "grad:weight", -0.516829074, 82.0700041 },
         { "grad:attention.fc.conv.weight", -0.0192530694, 0.72550401 },
         { "grad:attention.channel_fc.weight", NAN, 0.390865267 },
         { "grad:attention.spatial_fc.bias", -0.25155841, 1.10511768 },
+        { 0 },
     };
     Arena *a = arena_new();
     ModuleRun r = golden(4, true, a);
-    assert_first(&r, (const double[]) { 0.00367137175, 0.00019028289, -0.00540097673, -0.00317307859 });
-    for (size_t i = 0; i < COUNT_OF(G4); i++)
-        assert_sums(&r, &G4[i]);
+    module_check_vector(&r, (const double[]) { 0.00367137175, 0.00019028289, -0.00540097673, -0.00317307859 }, G4);
     r = golden(1, false, a);
-    assert_first(&r, (const double[]) { 0.0148651224, -0.0116388932, -0.0398430855, -0.00335063455 });
-    for (size_t i = 0; i < COUNT_OF(G5); i++)
-        assert_sums(&r, &G5[i]);
+    module_check_vector(&r, (const double[]) { 0.0148651224, -0.0116388932, -0.0398430855, -0.00335063455 }, G5);
     assert_null(module_result(&r, "grad:attention.kernel_fc.weight").data);
     arena_free(&a);
 }
@@ -135,13 +97,13 @@ static Net net_open(int64_t c, int64_t c_out, int64_t k, int64_t groups, int64_t
     Builder b = module_builder(n.g);
     Value x = graph_input(n.g, "x", (Type) { F32, false, SHAPE(DIM_BATCH, c, DIM_HEIGHT, DIM_WIDTH) });
     Value y = odconv(&b, x,
-                     (OdconvOpt) { .c_out = c_out,
-                                   .k = k,
-                                   .stride = 1,
-                                   .pad = k / 2,
-                                   .groups = groups,
-                                   .dilation = 1,
-                                   .kernels = kernels,
+                     (OdconvOpt) { .bank = { .c_out = c_out,
+                                             .k = k,
+                                             .stride = 1,
+                                             .pad = k / 2,
+                                             .dilation = 1,
+                                             .groups = groups,
+                                             .experts = kernels },
                                    .reduction = 0.5 });
     graph_output(n.g, "y", y);
     assert_ok(graph_status(n.g, &err));

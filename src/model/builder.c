@@ -27,9 +27,14 @@ Value build_op(Builder *b, const char *op, const Value *in, int n_in, const Attr
     return graph_emit(b->g, def, in, n_in, attr, n_attr);
 }
 
-static const char *push(Builder *b, const char *name)
+const char *build_scope(Builder *b, const char *name)
 {
     return *name ? graph_push(b->g, "%s", name) : graph_scope(b->g);
+}
+
+int64_t build_same_pad(int64_t k, int64_t dilation)
+{
+    return (dilation * (k - 1) + 1) / 2;
 }
 
 static ConvOpt with_defaults(ConvOpt o, bool same)
@@ -38,7 +43,7 @@ static ConvOpt with_defaults(ConvOpt o, bool same)
     if (!o.stride) o.stride = 1;
     if (!o.groups) o.groups = 1;
     if (!o.dilation) o.dilation = 1;
-    if (!o.pad_given) o.pad = same ? (o.dilation * (o.k - 1) + 1) / 2 : 0;
+    if (!o.pad_given) o.pad = same ? build_same_pad(o.k, o.dilation) : 0;
     return o;
 }
 
@@ -91,7 +96,7 @@ static Value emit_norm(Builder *b, Value x, NormParams p)
 
 void build_conv_declare(Builder *b, const char *name, int64_t c_in, ConvOpt o)
 {
-    const char *outer = push(b, name), *inner = graph_push(b->g, "conv");
+    const char *outer = build_scope(b, name), *inner = graph_push(b->g, "conv");
     conv_weight(b, c_in, with_defaults(o, true), NULL);
     graph_pop(b->g, inner);
     inner = graph_push(b->g, "bn");
@@ -104,7 +109,7 @@ Value build_conv(Builder *b, const char *name, Value x, ConvOpt o)
 {
     build_conv_declare(b, name, value_dim(b->g, x, 1), o);
     o = with_defaults(o, true);
-    const char *outer = push(b, name), *inner = graph_push(b->g, "conv");
+    const char *outer = build_scope(b, name), *inner = graph_push(b->g, "conv");
     Value y = emit_conv(b, x, conv_weight(b, value_dim(b->g, x, 1), o, NULL), (Value) { 0 }, o, false);
     graph_pop(b->g, inner);
     inner = graph_push(b->g, "bn");
@@ -119,7 +124,7 @@ Value build_conv2d(Builder *b, const char *name, Value x, ConvOpt o, bool bias, 
 {
     double fan_in = 1;
     o = with_defaults(o, false);
-    const char *outer = push(b, name);
+    const char *outer = build_scope(b, name);
     Value w = conv_weight(b, value_dim(b->g, x, 1), o, &fan_in), c = { 0 };
     if (bias)
         c = graph_param(b->g, "bias", PARAM_BIAS, SHAPE(o.c_out),
@@ -133,7 +138,7 @@ Value build_conv2d(Builder *b, const char *name, Value x, ConvOpt o, bool bias, 
 Value build_batchnorm(Builder *b, const char *name, Value x)
 {
     if (!value_ok(x)) return x;
-    const char *outer = push(b, name);
+    const char *outer = build_scope(b, name);
     Value y = emit_norm(b, x, norm_params(b, value_dim(b->g, x, 1)));
     graph_pop(b->g, outer);
     return y;

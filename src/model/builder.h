@@ -67,8 +67,7 @@ void build_leaf(Builder *b);
 typedef struct ConvOpt {
     int64_t c_out;
     int64_t k, stride, groups, dilation; /* 0 means 1 */
-    int64_t pad; /* used when pad_given; else "same": dilation * (k - 1) / 2 rounded to even k as
-                    the reference does */
+    int64_t pad;                         /* used when pad_given; else build_same_pad */
     bool pad_given;
     bool zero; /* the weights begin at 0 */
     Act act;
@@ -76,6 +75,11 @@ typedef struct ConvOpt {
 
 /* Fails when groups do not divide both. */
 bool build_groups_fit(Builder *b, int64_t c_in, int64_t c_out, int64_t groups);
+
+/* Padding of a convolution that is "same": dilation (k - 1) / 2, rounded up for even k as the reference does. */
+int64_t build_same_pad(int64_t k, int64_t dilation);
+/* graph_push of a layer's name; "": the scope stays. For graph_pop. */
+const char *build_scope(Builder *b, const char *name);
 
 /* Conv: convolution without bias, BatchNorm2d, activation. x [N,C,H,W] -> [N,c_out,H',W']. Declares, in this order,
  * NAME.conv.weight NAME.bn.{weight,bias,running_mean,running_var,num_batches_tracked}. name "" declares them in the

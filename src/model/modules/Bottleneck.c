@@ -11,7 +11,7 @@ int64_t block_hidden(int64_t c, double e)
 
 Value block_bottleneck(Builder *b, const char *name, Value x, BottleneckOpt o)
 {
-    const char *outer = *name ? graph_push(b->g, "%s", name) : graph_scope(b->g);
+    const char *outer = build_scope(b, name);
     Value y = build_conv(b, "cv1", x, (ConvOpt) { .c_out = o.hidden, .k = o.k0 });
     y = build_conv(b, "cv2", y, (ConvOpt) { .c_out = o.c_out, .k = o.k1, .groups = o.groups });
     if (o.shortcut && value_dim(b->g, x, 1) == o.c_out) y = build_add(b, x, y);

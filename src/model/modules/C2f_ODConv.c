@@ -9,7 +9,7 @@ static Value bottleneck(Builder *b, int64_t i, Value x, OdconvOpt o, int64_t gro
 {
     const char *outer = graph_push(b->g, "m.%lld", (long long)i);
     Value y = odconv_bn_act(b, "cv1", x, o);
-    o.groups = groups;
+    o.bank.groups = groups;
     y = odconv_bn_act(b, "cv2", y, o);
     if (shortcut) y = build_add(b, x, y);
     graph_pop(b->g, outer);
@@ -20,14 +20,10 @@ static Value build(Builder *b, const Value *in, int n_in, const ModuleArgs *a)
 {
     int64_t c = arg_int(a, "c_out"), n = arg_int(a, "n"), h = block_hidden(c, arg_float(a, "e"));
     ConvOpt last = { .c_out = c };
-    OdconvOpt o = { .c_out = h,
-                    .k = 3,
-                    .stride = 1,
-                    .pad = 1,
-                    .groups = 1,
-                    .dilation = 1,
-                    .kernels = arg_int(a, "kernel_num"),
-                    .reduction = arg_float(a, "reduction") };
+    BankOpt k3 = {
+        .c_out = h, .k = 3, .stride = 1, .pad = 1, .dilation = 1, .groups = 1, .experts = arg_int(a, "kernel_num")
+    };
+    OdconvOpt o = { .bank = k3, .reduction = arg_float(a, "reduction") };
     Value part[2 + MAX_REPEAT];
     build_split(b, build_conv(b, "cv1", in[0], (ConvOpt) { .c_out = 2 * h }), 2, part);
     build_conv_declare(b, "cv2", (2 + n) * h, last);

@@ -6,15 +6,7 @@
 
 static Value build(Builder *b, const Value *in, int n_in, const ModuleArgs *a)
 {
-    int64_t k = arg_int(a, "k"), d = arg_int(a, "d");
-    Value y = dynamic_conv(b, "conv", in[0],
-                           (BankOpt) { .c_out = arg_int(a, "c_out"),
-                                       .k = k,
-                                       .stride = arg_int(a, "s"),
-                                       .pad = arg_null(a, "p") ? same_pad(k, d) : arg_int(a, "p"),
-                                       .dilation = d,
-                                       .groups = arg_int(a, "g"),
-                                       .experts = arg_int(a, "K") },
+    Value y = dynamic_conv(b, "conv", in[0], bank_in_conv_order(a, "K"),
                            (AttentionOpt) { .ratio = arg_float(a, "ratio"),
                                             .temperature = arg_float(a, "temperature"),
                                             .hidden_plus_one = arg_bool(a, "hidden_plus_one"),

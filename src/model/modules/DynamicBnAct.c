@@ -14,7 +14,7 @@ static Value build(Builder *b, const Value *in, int n_in, const ModuleArgs *a)
     BankOpt o = { .c_out = c,
                   .k = k,
                   .stride = s,
-                  .pad = arg_null(a, "pad_type") ? same_pad(k, d) : arg_int(a, "pad_type"),
+                  .pad = arg_null(a, "pad_type") ? build_same_pad(k, d) : arg_int(a, "pad_type"),
                   .dilation = d,
                   .groups = 1,
                   .experts = arg_int(a, "num_experts") };

@@ -6,18 +6,9 @@
 
 static Value build(Builder *b, const Value *in, int n_in, const ModuleArgs *a)
 {
-    int64_t k = arg_int(a, "k"), d = arg_int(a, "d");
     Act act = arg_act(a, "act");
     if (act.kind == ACT_DEFAULT) act = (Act) { .kind = ACT_OP, .op = "silu" };
-    return cond_conv_bn_act(b, "", in[0],
-                            (BankOpt) { .c_out = arg_int(a, "c_out"),
-                                        .k = k,
-                                        .stride = arg_int(a, "s"),
-                                        .pad = arg_null(a, "p") ? same_pad(k, d) : arg_int(a, "p"),
-                                        .dilation = d,
-                                        .groups = arg_int(a, "g"),
-                                        .experts = arg_int(a, "num_experts") },
-                            act);
+    return cond_conv_bn_act(b, "", in[0], bank_in_conv_order(a, "num_experts"), act);
 }
 
 const ModuleDef module_DynamicConv = {

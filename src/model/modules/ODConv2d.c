@@ -7,17 +7,10 @@
 
 static Value build(Builder *b, const Value *in, int n_in, const ModuleArgs *a)
 {
-    int64_t k = arg_int(a, "k"), d = arg_int(a, "d"), reach = arg_bool(a, "seed_pad") ? k : d * (k - 1) + 1;
+    BankOpt o = bank_in_conv_order(a, "kernel_num");
+    if (arg_bool(a, "seed_pad") && arg_null(a, "p")) o.pad = build_same_pad(o.k, 1);
     return odconv_bn_act(b, "", in[0],
-                         (OdconvOpt) { .c_out = arg_int(a, "c_out"),
-                                       .k = k,
-                                       .stride = arg_int(a, "s"),
-                                       .pad = arg_null(a, "p") ? reach / 2 : arg_int(a, "p"),
-                                       .groups = arg_int(a, "g"),
-                                       .dilation = d,
-                                       .kernels = arg_int(a, "kernel_num"),
-                                       .reduction = arg_float(a, "reduction"),
-                                       .act = arg_act(a, "act") });
+                         (OdconvOpt) { .bank = o, .reduction = arg_float(a, "reduction"), .act = arg_act(a, "act") });
 }
 
 const ModuleDef module_ODConv2d = {

@@ -5,14 +5,16 @@
 
 #include <math.h>
 
-static const char *push(Builder *b, const char *name)
+BankOpt bank_in_conv_order(const ModuleArgs *a, const char *experts)
 {
-    return *name ? graph_push(b->g, "%s", name) : graph_scope(b->g);
-}
-
-int64_t same_pad(int64_t k, int64_t dilation)
-{
-    return (dilation * (k - 1) + 1) / 2;
+    int64_t k = arg_int(a, "k"), d = arg_int(a, "d");
+    return (BankOpt) { .c_out = arg_int(a, "c_out"),
+                       .k = k,
+                       .stride = arg_int(a, "s"),
+                       .pad = arg_null(a, "p") ? build_same_pad(k, d) : arg_int(a, "p"),
+                       .dilation = d,
+                       .groups = arg_int(a, "g"),
+                       .experts = arg_int(a, experts) };
 }
 
 double bank_fan_in(Builder *b, Value x, BankOpt o)
@@ -31,18 +33,18 @@ Value dense(Builder *b, const char *name, Value x, DenseOpt o)
 {
     int64_t in = value_dim(b->g, x, 1);
     if (in <= 0) return (Value) { 0 };
-    const char *outer = push(b, name);
+    const char *outer = build_scope(b, name);
     Value w = graph_param(b->g, "weight", PARAM_WEIGHT, SHAPE(o.out, in, 1, 1), o.weight), c = { 0 };
     if (o.linear) graph_param_file_shape(b->g, w, SHAPE(o.out, in));
     if (o.has_bias) c = graph_param(b->g, "bias", PARAM_BIAS, SHAPE(o.out), o.bias);
-    Value y = build_op(b, "conv2d", INS(x, w, c), ATTRS(A_TEXT("out", "f32")));
+    Value y = build_op(b, "conv2d", INS(x, w, c), NO_ATTRS);
     graph_pop(b->g, outer);
     return y;
 }
 
-Value bank_conv(Builder *b, Value x, Value bank, Value mix, Value bias, BankOpt o)
+Value bank_conv(Builder *b, const Value *in, int n_in, BankOpt o)
 {
-    return build_op(b, "dynconv2d", INS(x, bank, mix, bias),
+    return build_op(b, "dynconv2d", in, n_in,
                     ATTRS(A_INT("stride", o.stride), A_INT("pad", o.pad), A_INT("dilation", o.dilation),
                           A_INT("groups", o.groups), A_INT("same", o.same)));
 }
@@ -86,13 +88,13 @@ Value dynamic_conv(Builder *b, const char *name, Value x, BankOpt o, AttentionOp
 {
     double fan_in = bank_fan_in(b, x, o);
     if (fan_in <= 0) return (Value) { 0 };
-    const char *outer = push(b, name);
+    const char *outer = build_scope(b, name);
     Value bias = { 0 };
     Value bank =
         graph_param(b->g, "weight", PARAM_WEIGHT, SHAPE(o.experts, o.c_out, value_dim(b->g, x, 1) / o.groups, o.k, o.k),
                     (Init) { INIT_UNIFORM, sqrt(6 / fan_in) });
     if (o.bias) bias = graph_param(b->g, "bias", PARAM_BIAS, SHAPE(o.experts, o.c_out), (Init) { INIT_CONST, 0 });
-    Value y = bank_conv(b, x, bank, attention(b, x, o.experts, t), bias, o);
+    Value y = bank_conv(b, INS(x, bank, attention(b, x, o.experts, t), bias), o);
     build_plain(b, "weight", "weight", 1);
     build_plain_zero(b, "attention.fc2", "weight"); /* a softmax of zeros: an even mix */
     if (o.bias) build_plain(b, "bias", "bias", 1);
@@ -113,7 +115,7 @@ Value cond_conv(Builder *b, const char *name, Value x, BankOpt o)
 {
     double fan_in = bank_fan_in(b, x, o);
     if (fan_in <= 0) return (Value) { 0 };
-    const char *outer = push(b, name);
+    const char *outer = build_scope(b, name);
     int64_t per_group = value_dim(b->g, x, 1) / o.groups;
     Value mix = gates(b, x, o.experts), bias = { 0 };
     const char *inner = graph_push(b->g, "cond_conv");
@@ -121,7 +123,7 @@ Value cond_conv(Builder *b, const char *name, Value x, BankOpt o)
     Value bank = graph_param(b->g, "weight", PARAM_WEIGHT, SHAPE(o.experts, o.c_out, per_group, o.k, o.k), init);
     graph_param_file_shape(b->g, bank, SHAPE(o.experts, o.c_out * per_group * o.k * o.k));
     if (o.bias) bias = graph_param(b->g, "bias", PARAM_BIAS, SHAPE(o.experts, o.c_out), init);
-    Value y = bank_conv(b, x, bank, mix, bias, o);
+    Value y = bank_conv(b, INS(x, bank, mix, bias), o);
     graph_pop(b->g, inner);
     graph_pop(b->g, outer);
     return y;
@@ -144,7 +146,7 @@ void cond_conv_plain(Builder *b, const char *at, const char *plain, BankOpt o)
 
 Value cond_conv_bn_act(Builder *b, const char *name, Value x, BankOpt o, Act act)
 {
-    const char *outer = push(b, name);
+    const char *outer = build_scope(b, name);
     Value y = build_batchnorm(b, "conv.1", cond_conv(b, "conv.0", x, o));
     y = build_act(b, y, act);
     graph_pop(b->g, outer);

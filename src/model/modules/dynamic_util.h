@@ -34,10 +34,10 @@ Value cond_conv_bn_act(Builder *b, const char *name, Value x, BankOpt o, Act act
  * see build_plain. */
 void cond_conv_plain(Builder *b, const char *at, const char *plain, BankOpt o);
 
-/* Padding of a convolution that is "same" unless given: dilation (k - 1) / 2, rounded up as the reference does. */
-int64_t same_pad(int64_t k, int64_t dilation);
+/* From a row in Conv's order: c_out, k, s, p (null: "same"), g, d, and `experts`, the name of their number. */
+BankOpt bank_in_conv_order(const ModuleArgs *a, const char *experts);
 
-/* ---- for the two above ------------------------------------------------------------------------------------------- */
+/* ---- for other branches over a bank ------------------------------------------------------------------------------ */
 
 /* The bank's fan-in; 0 after a failure: groups that do not divide the channels. */
 double bank_fan_in(Builder *b, Value x, BankOpt o);
@@ -51,6 +51,7 @@ typedef struct DenseOpt {
 } DenseOpt;
 /* NAME.weight and NAME.bias over x [N,in,1,1], f32. */
 Value dense(Builder *b, const char *name, Value x, DenseOpt o);
-Value bank_conv(Builder *b, Value x, Value bank, Value mix, Value bias, BankOpt o);
+/* dynconv2d with its inputs: x, bank, mix, ... */
+Value bank_conv(Builder *b, const Value *in, int n_in, BankOpt o);
 
 #endif

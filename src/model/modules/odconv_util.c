@@ -13,16 +13,9 @@ static Init kaiming_out(int64_t c_out, int64_t k)
     return (Init) { INIT_NORMAL, sqrt(2 / ((double)c_out * (double)k * (double)k)) };
 }
 
-/* 1x1 convolution of a pooled map [N,C,1,1] to c_out values. */
-static Value dense(Builder *b, const char *name, Value x, int64_t c_out, bool bias)
+static DenseOpt layer(int64_t c_out, bool has_bias)
 {
-    const char *outer = graph_push(b->g, "%s", name);
-    Value w =
-        graph_param(b->g, "weight", PARAM_WEIGHT, SHAPE(c_out, value_dim(b->g, x, 1), 1, 1), kaiming_out(c_out, 1));
-    Value c = bias ? graph_param(b->g, "bias", PARAM_BIAS, SHAPE(c_out), (Init) { INIT_CONST, 0 }) : (Value) { 0 };
-    Value y = build_op(b, "conv2d", INS(x, w, c), NO_ATTRS);
-    graph_pop(b->g, outer);
-    return y;
+    return (DenseOpt) { c_out, kaiming_out(c_out, 1), { INIT_CONST, 0 }, has_bias, false };
 }
 
 typedef struct Attention {
@@ -31,7 +24,7 @@ typedef struct Attention {
 
 static Value head(Builder *b, const char *name, Value h, Value temperature, int64_t n, bool softmax)
 {
-    Value z = build_op(b, "div", INS(dense(b, name, h, n, true), temperature), NO_ATTRS);
+    Value z = build_op(b, "div", INS(dense(b, name, h, layer(n, true)), temperature), NO_ATTRS);
     return softmax ? build_op(b, "softmax", INS(z), ATTRS(A_INT("dim", 1))) : build_op(b, "sigmoid", INS(z), NO_ATTRS);
 }
 
@@ -39,21 +32,21 @@ static Attention attend(Builder *b, Value x, const OdconvOpt *o)
 {
     enum { LEAST = 16 };
     int64_t c_in = value_dim(b->g, x, 1), width = MAX((int64_t)((double)c_in * o->reduction), LEAST);
-    bool depthwise = c_in == o->groups && c_in == o->c_out;
+    bool depthwise = c_in == o->bank.groups && c_in == o->bank.c_out;
     Attention a = { 0 };
     const char *outer = graph_push(b->g, "attention"), *fc = graph_push(b->g, "fc");
     build_leaf(b);
-    Value h = build_op(b, "gap", INS(x), ATTRS(A_TEXT("out", "f32"), A_INT("layer", 1)));
-    h = build_batchnorm(b, "bn", dense(b, "conv", h, width, false));
+    Value h = pooled(b, x, true);
+    h = build_batchnorm(b, "bn", dense(b, "conv", h, layer(width, false)));
     graph_pop(b->g, fc);
     build_leaf(b);
     h = build_op(b, "relu", INS(h), NO_ATTRS);
     /* The official training falls from 30 to 1 in ten epochs; the recipe constructs it with 1 and never moves it. */
     Value t = build_schedule(b, "temperature", (ScheduleSpec) { .start = 30, .end = 1, .epochs = 10, .published = 1 });
     a.channel = head(b, "channel_fc", h, t, c_in, false);
-    if (!depthwise) a.filter = head(b, "filter_fc", h, t, o->c_out, false);
-    if (o->k > 1) a.spatial = head(b, "spatial_fc", h, t, o->k * o->k, false);
-    if (o->kernels > 1) a.kernel = head(b, "kernel_fc", h, t, o->kernels, true);
+    if (!depthwise) a.filter = head(b, "filter_fc", h, t, o->bank.c_out, false);
+    if (o->bank.k > 1) a.spatial = head(b, "spatial_fc", h, t, o->bank.k * o->bank.k, false);
+    if (o->bank.experts > 1) a.kernel = head(b, "kernel_fc", h, t, o->bank.experts, true);
     graph_pop(b->g, outer);
     return a;
 }
@@ -81,25 +74,19 @@ static void begins_plain(Builder *b, const Attention *a)
 
 Value odconv(Builder *b, Value x, OdconvOpt o)
 {
-    int64_t c_in = value_dim(b->g, x, 1);
-    if (!value_ok(x)) return x;
-    if (c_in % o.groups || o.c_out % o.groups) {
-        graph_fail(b->g, DYN_SHAPE, "%lld groups do not divide %lld input and %lld output channels",
-                   (long long)o.groups, (long long)c_in, (long long)o.c_out);
-        return (Value) { 0 };
-    }
-    Value w = graph_param(b->g, "weight", PARAM_WEIGHT, SHAPE(o.kernels, o.c_out, c_in / o.groups, o.k, o.k),
-                          kaiming_out(o.c_out, o.k));
+    const BankOpt *k = &o.bank;
+    if (bank_fan_in(b, x, *k) <= 0) return (Value) { 0 };
+    Value w = graph_param(b->g, "weight", PARAM_WEIGHT,
+                          SHAPE(k->experts, k->c_out, value_dim(b->g, x, 1) / k->groups, k->k, k->k),
+                          kaiming_out(k->c_out, k->k));
     Attention a = attend(b, x, &o);
     begins_plain(b, &a);
-    return build_op(b, "dynconv2d", INS(x, w, a.kernel, { 0 }, a.channel, a.filter, a.spatial),
-                    ATTRS(A_INT("stride", o.stride), A_INT("pad", o.pad), A_INT("dilation", o.dilation),
-                          A_INT("groups", o.groups)));
+    return bank_conv(b, INS(x, w, a.kernel, { 0 }, a.channel, a.filter, a.spatial), *k);
 }
 
 Value odconv_bn_act(Builder *b, const char *name, Value x, OdconvOpt o)
 {
-    const char *outer = *name ? graph_push(b->g, "%s", name) : graph_scope(b->g);
+    const char *outer = build_scope(b, name);
     Value y = build_act(b, build_batchnorm(b, "bn", odconv(b, x, o)), o.act);
     graph_pop(b->g, outer);
     return y;

@@ -4,10 +4,10 @@
 #ifndef MODULES_ODCONV_UTIL_H
 #define MODULES_ODCONV_UTIL_H
 
-#include "model/builder.h"
+#include "model/modules/dynamic_util.h"
 
 typedef struct OdconvOpt {
-    int64_t c_out, k, stride, pad, groups, dilation, kernels;
+    BankOpt bank;     /* without bias */
     double reduction; /* width of the attention: max(trunc(c_in * reduction), 16) */
     Act act;
 } OdconvOpt;
