@@ -187,26 +187,10 @@ static inline void module_fill_slab(const ModuleCase *c, const Graph *g, Slab *w
     }
 }
 
-static inline int64_t module_offset(const Tensor *t, int64_t e)
-{
-    int64_t at = 0;
-    for (int d = t->rank - 1; d >= 0; d--) {
-        at += e % t->dim[d] * t->stride[d];
-        e /= t->dim[d];
-    }
-    return at;
-}
-
-/* Element e in row-major logical order. */
-static inline double module_get(const Tensor *t, int64_t e)
-{
-    return dtype_load(t->data, t->dtype, module_offset(t, e));
-}
-
 static inline void module_fill_input(const ModuleCase *c, const char *name, const Tensor *t)
 {
     for (int64_t e = 0; e < tensor_count(t); e++)
-        dtype_store(t->data, t->dtype, module_offset(t, e),
+        dtype_store(t->data, t->dtype, tensor_offset(t, e),
                     str_eq(name, "x")                ? module_fill(1, 0, c->x_from + e)
                     : str_starts(name, RANDOM_INPUT) ? fmod(0.37 * (double)e + 0.11, 1)
                                                      : cos(0.11 * (double)e));
@@ -238,7 +222,7 @@ static inline void module_keep(ModuleRun *r, const char *name, const Tensor *t)
     Type type = { F64, true, shape_make(t->dim, t->rank) };
     assert_true(r->n < (int)COUNT_OF(r->t));
     for (int64_t e = 0; e < n; e++)
-        copy[e] = module_get(t, e);
+        copy[e] = tensor_get(t, e);
     r->name[r->n] = arena_strdup(r->a, name);
     r->t[r->n++] = tensor_view(copy, &type);
 }
@@ -246,7 +230,7 @@ static inline void module_keep(ModuleRun *r, const char *name, const Tensor *t)
 static inline void module_nudge(const ModuleCase *c, const Node *n, Tensor *t)
 {
     if (!c->nudge || !str_eq(c->nudge, n->name)) return;
-    int64_t at = module_offset(t, c->nudge_at);
+    int64_t at = tensor_offset(t, c->nudge_at);
     dtype_store(t->data, t->dtype, at, dtype_load(t->data, t->dtype, at) + c->nudge_by);
 }
 
@@ -302,7 +286,7 @@ static inline double module_loss(const ModuleCase *c, Arena *a)
     graph_free(&mode);
     graph_free(&g);
     Tensor loss = module_result(&r, "loss");
-    return module_get(&loss, 0);
+    return tensor_get(&loss, 0);
 }
 
 /* Value and every gradient, in double. */
@@ -402,8 +386,8 @@ static inline void module_check_sums(const ModuleRun *r, const ModuleSums *want)
     double sum = 0, size = 0;
     if (!t.data) fail_msg("no %s", want->name);
     for (int64_t e = 0; e < tensor_count(&t); e++) {
-        sum += module_get(&t, e);
-        size += fabs(module_get(&t, e));
+        sum += tensor_get(&t, e);
+        size += fabs(tensor_get(&t, e));
     }
     if (!isnan(want->sum) && !(fabs(sum - want->sum) <= 1e-8 * fabs(want->sum) + 1e-14 * MAX(size, 1)))
         fail_msg("%s: sum %.12g, wanted %.12g", want->name, sum, want->sum);
@@ -416,7 +400,7 @@ static inline void module_check_vector(const ModuleRun *r, const double first[4]
 {
     Tensor y = module_result(r, "y");
     for (int e = 0; e < 4; e++)
-        assert_near(module_get(&y, e), first[e], 1e-8 * fabs(first[e]) + 1e-12);
+        assert_near(tensor_get(&y, e), first[e], 1e-8 * fabs(first[e]) + 1e-12);
     for (; want->name; want++)
         module_check_sums(r, want);
 }

@@ -162,27 +162,6 @@ static inline void case_allocate(OpRun *r)
         r->t[v] = tensor_view(arena_alloc(r->a, type_bytes(&r->types[v])), &r->types[v]);
 }
 
-static inline int64_t element_at(const Tensor *t, int64_t i)
-{
-    int64_t at = 0;
-    for (int d = t->rank - 1; d >= 0; d--) {
-        at += i % t->dim[d] * t->stride[d];
-        i /= t->dim[d];
-    }
-    return at;
-}
-
-/* Element i in row-major logical order. */
-static inline double tensor_get(const Tensor *t, int64_t i)
-{
-    return dtype_load(t->data, t->dtype, element_at(t, i));
-}
-
-static inline void tensor_set(const Tensor *t, int64_t i, double v)
-{
-    dtype_store(t->data, t->dtype, element_at(t, i), v);
-}
-
 /* Fills t with a shuffled grid: distinct values whatever the seed. */
 static inline void tensor_draw(const Tensor *t, int draw, uint64_t seed)
 {

@@ -67,10 +67,10 @@ static void assert_same_y(const ModuleRun *a, const ModuleRun *b, int64_t from, 
     double top = 0;
     assert_true(from + tensor_count(&z) <= tensor_count(&y));
     for (int64_t e = 0; e < tensor_count(&z); e++)
-        top = MAX(top, fabs(module_get(&z, e)));
+        top = MAX(top, fabs(tensor_get(&z, e)));
     for (int64_t e = 0; e < tensor_count(&z); e++)
-        if (!(fabs(module_get(&y, from + e) - module_get(&z, e)) <= tol * top))
-            fail_msg("element %d is %.9g, not %.9g", (int)e, module_get(&y, from + e), module_get(&z, e));
+        if (!(fabs(tensor_get(&y, from + e) - tensor_get(&z, e)) <= tol * top))
+            fail_msg("element %d is %.9g, not %.9g", (int)e, tensor_get(&y, from + e), tensor_get(&z, e));
 }
 
 static void mean_of_four(const Graph *g, Slab *w)
@@ -100,7 +100,7 @@ static void test_hot_attention_is_the_mean(void **state)
     Tensor y = module_result(&cold, "y"), z = module_result(&mean, "y");
     double apart = 0;
     for (int64_t e = 0; e < tensor_count(&y); e++)
-        apart = MAX(apart, fabs(module_get(&y, e) - module_get(&z, e)));
+        apart = MAX(apart, fabs(tensor_get(&y, e) - tensor_get(&z, e)));
     assert_true(apart > 1e-3); /* and a cold one does not */
     arena_free(&a);
 }

@@ -80,7 +80,7 @@ static void test_zero_offset(void **state)
             Tensor y = module_result(&runs[k], "y");
             assert_int_equal(tensor_count(&y), shape_count(&c.x) * T[i].r * T[i].r);
             for (int64_t e = 0; e < tensor_count(&y); e++)
-                assert_near(module_get(&y, e),
+                assert_near(tensor_get(&y, e),
                             bilinear(&c, e / y.dim[3] / y.dim[2], e / y.dim[3] % y.dim[2], e % y.dim[3], T[i].r),
                             2.4e-7);
         }
@@ -124,20 +124,20 @@ static void sample(const char *device, double ox, double oy, Sampled *s)
     assert_ok(program_load(p, &err));
     Tensor tx = program_input(p, "x"), to = program_input(p, "off"), td = program_input(p, "dy");
     for (int64_t e = 0; e < tensor_count(&tx); e++)
-        dtype_store(tx.data, F32, module_offset(&tx, e), pixel_value(e / W / H, e / W % H, e % W));
+        dtype_store(tx.data, F32, tensor_offset(&tx, e), pixel_value(e / W / H, e / W % H, e % W));
     for (int64_t e = 0; e < tensor_count(&to); e++)
-        dtype_store(to.data, F32, module_offset(&to, e), e < OFF / 2 * H * W ? ox : oy);
+        dtype_store(to.data, F32, tensor_offset(&to, e), e < OFF / 2 * H * W ? ox : oy);
     for (int64_t e = 0; e < tensor_count(&td); e++)
         dtype_store(td.data, F32, e, 1);
     assert_ok(program_run(p, &err));
     Tensor y = program_output(p, "y"), doff = program_output(p, "doff"), dx = program_output(p, "dx");
     double all = 0;
     for (int64_t e = 0; e < tensor_count(&y); e++)
-        s->y[e] = module_get(&y, e);
+        s->y[e] = tensor_get(&y, e);
     for (int64_t e = 0; e < tensor_count(&doff); e++)
-        s->doff[e] = module_get(&doff, e);
+        s->doff[e] = tensor_get(&doff, e);
     for (int64_t e = 0; e < tensor_count(&dx); e++)
-        all += module_get(&dx, e);
+        all += tensor_get(&dx, e);
     assert_near(all, C * H * R * W * R, 1e-3); /* whatever is read, its weights are 1 in sum */
     program_free(&p);
     backend_close(&b);

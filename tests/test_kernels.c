@@ -187,8 +187,8 @@ static Watched watched(const Tensor *from, bool ranged)
     memset(w.block, 0xA5, w.bytes);
     w.t.data = w.block + GUARD + (image ? FIRST * size : 0);
     for (int64_t i = 0; i < tensor_count(from); i++)
-        memcpy((char *)w.t.data + (size_t)element_at(&w.t, i) * size,
-               (char *)from->data + (size_t)element_at(from, i) * size, size);
+        memcpy((char *)w.t.data + (size_t)tensor_offset(&w.t, i) * size,
+               (char *)from->data + (size_t)tensor_offset(from, i) * size, size);
     return w;
 }
 
@@ -197,7 +197,7 @@ static bool intact_around(const Watched *w)
 {
     size_t size = dtype_bytes(w->t.dtype);
     for (int64_t i = 0; i < tensor_count(&w->t); i++)
-        memset((char *)w->t.data + (size_t)element_at(&w->t, i) * size, 0xA5, size);
+        memset((char *)w->t.data + (size_t)tensor_offset(&w->t, i) * size, 0xA5, size);
     for (size_t i = 0; i < w->bytes; i++)
         if (w->block[i] != 0xA5) return false;
     return true;

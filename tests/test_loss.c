@@ -52,24 +52,8 @@ static Value map_input(Case *c, const char *name, int level)
 /* Logical row-major order of a blob to the tensor's own layout. */
 static void fill(const Tensor *t, const Blob *b)
 {
-    for (int64_t i = 0, n = blob_count(b); i < n; i++) {
-        int64_t at = 0, left = i;
-        for (int d = t->rank - 1; d >= 0; d--) {
-            at += left % t->dim[d] * t->stride[d];
-            left /= t->dim[d];
-        }
-        dtype_store(t->data, t->dtype, at, dtype_load(b->data, b->dtype, i));
-    }
-}
-
-static double at_logical(const Tensor *t, int64_t i)
-{
-    int64_t at = 0;
-    for (int d = t->rank - 1; d >= 0; d--) {
-        at += i % t->dim[d] * t->stride[d];
-        i /= t->dim[d];
-    }
-    return dtype_load(t->data, t->dtype, at);
+    for (int64_t i = 0, n = blob_count(b); i < n; i++)
+        tensor_set(t, i, dtype_load(b->data, b->dtype, i));
 }
 
 static void emit_case(Case *c, double box_gain)
@@ -179,7 +163,7 @@ static void check_loss(Case *c)
             const Blob *want = level_part(c, name, level);
             const Tensor *got = &c->tensor[c->dloss.id + kind * LEVELS + level];
             for (int64_t i = 0; i < blob_count(want); i++)
-                near(c, name, i, at_logical(got, i), dtype_load(want->data, want->dtype, i), 1e-9);
+                near(c, name, i, tensor_get(got, i), dtype_load(want->data, want->dtype, i), 1e-9);
         }
 }
 

@@ -12,7 +12,7 @@ static double distance(const Tensor *got, const Tensor *want, bool mean)
     double top = 0, most = 0, sum = 0, squares = 0;
     assert_int_equal(tensor_count(got), tensor_count(want));
     for (int64_t e = 0; e < tensor_count(want); e++) {
-        double w = module_get(want, e), d = fabs(module_get(got, e) - w);
+        double w = tensor_get(want, e), d = fabs(tensor_get(got, e) - w);
         top = MAX(top, fabs(w));
         most = d <= most ? most : d;
         squares += d * d, sum += w * w;
@@ -31,7 +31,7 @@ static void check_element(const ModuleCase *c, const ModuleRun *r, const char *n
     n.nudge_by = e;
     double up = module_loss(&n, a);
     n.nudge_by = -e;
-    double difference = (up - module_loss(&n, a)) / (2 * e), gradient = g.data ? module_get(&g, at) : 0;
+    double difference = (up - module_loss(&n, a)) / (2 * e), gradient = g.data ? tensor_get(&g, at) : 0;
     if (!(fabs(gradient - difference) <= 1e-6 * MAX(1, fabs(difference))))
         fail_msg("%s: %s: gradient of %s[%lld] is %.9g, differences say %.9g", c->module, c->line, name, (long long)at,
                  gradient, difference);
@@ -75,7 +75,7 @@ static void check_same(const ModuleCase *c, const ModuleRun *got, const ModuleRu
 static void check_finite(const ModuleCase *c, const Tensor *t, const char *name)
 {
     for (int64_t e = 0; e < tensor_count(t); e++)
-        if (!isfinite(module_get(t, e))) fail_msg("%s: %s: bf16: %s is not finite", c->module, c->line, name);
+        if (!isfinite(tensor_get(t, e))) fail_msg("%s: %s: bf16: %s is not finite", c->module, c->line, name);
 }
 
 static void check_precisions(const ModuleCase *c, Arena *a)

@@ -28,7 +28,7 @@ static double distance(const ModuleCase *c, const Tensor *got, const Blob *want,
         fail_msg("%s: %s: %s has %lld elements, not %lld", c->module, c->line, want->name, (long long)tensor_count(got),
                  (long long)blob_count(want));
     for (int64_t e = 0; e < blob_count(want); e++) {
-        double w = dtype_load(want->data, want->dtype, e), d = fabs(module_get(got, e) - w);
+        double w = dtype_load(want->data, want->dtype, e), d = fabs(tensor_get(got, e) - w);
         top = MAX(top, fabs(w));
         most = d <= most ? most : d; /* a NaN stays */
         squares += d * d;

@@ -140,13 +140,13 @@ static int64_t net_run(const Net *net, int64_t first, int64_t n, double *y, doub
     assert_ok(program_load(p, &err));
     Tensor x = program_input(p, "x");
     for (int64_t e = 0; e < n * net->c * area; e++)
-        dtype_store(x.data, F32, module_offset(&x, e), module_fill(1, 3, first * net->c * area + e));
+        dtype_store(x.data, F32, tensor_offset(&x, e), module_fill(1, 3, first * net->c * area + e));
     assert_ok(program_run(p, &err));
     for (int k = 0; k < (y2 ? 2 : 1); k++) {
         Tensor t = program_output(p, k ? "y2" : "y");
         count = tensor_count(&t);
         for (int64_t e = 0; e < count; e++)
-            (k ? y2 : y)[e] = module_get(&t, e);
+            (k ? y2 : y)[e] = tensor_get(&t, e);
     }
     program_free(&p);
     backend_close(&b);

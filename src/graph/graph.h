@@ -263,6 +263,27 @@ typedef struct Tensor {
 Tensor tensor_view(void *data, const Type *t); /* dense, in the layout that the type says */
 int64_t tensor_count(const Tensor *t);
 
+/* Of element i in row-major logical order: its offset in elements, its value. For plain code, not for fast code. */
+static inline int64_t tensor_offset(const Tensor *t, int64_t i)
+{
+    int64_t at = 0;
+    for (int d = t->rank - 1; d >= 0; d--) {
+        at += i % t->dim[d] * t->stride[d];
+        i /= t->dim[d];
+    }
+    return at;
+}
+
+static inline double tensor_get(const Tensor *t, int64_t i)
+{
+    return dtype_load(t->data, t->dtype, tensor_offset(t, i));
+}
+
+static inline void tensor_set(const Tensor *t, int64_t i, double v)
+{
+    dtype_store(t->data, t->dtype, tensor_offset(t, i), v);
+}
+
 typedef struct Infer {
     const Node *n;
     const Binding *bind;

@@ -74,21 +74,21 @@ static void ref(const RefCall *c)
     const char *act = attr_text(c->n, "act");
     double m = attr_float(c->n, "momentum"), count = (double)per_channel(&x);
     for (int64_t ch = 0; ch < x.dim[1]; ch++) {
-        double mean = load_i(&running_mean, ch), var = load_i(&running_var, ch);
+        double mean = tensor_get(&running_mean, ch), var = tensor_get(&running_var, ch);
         if (uses_batch(c->n, &x)) {
             double old_mean = mean, old_var = var;
             batch_statistics(&x, ch, &mean, &var);
-            store_i(&running_mean, ch, (1 - m) * old_mean + m * mean);
-            store_i(&running_var, ch, (1 - m) * old_var + m * var * count / (count - 1));
+            tensor_set(&running_mean, ch, (1 - m) * old_mean + m * mean);
+            tensor_set(&running_var, ch, (1 - m) * old_var + m * var * count / (count - 1));
         }
         double rstd = 1 / sqrt(var + attr_float(c->n, "eps"));
-        double a = load_i(&c->in[1], ch) * rstd, b = load_i(&c->in[2], ch);
+        double a = tensor_get(&c->in[1], ch) * rstd, b = tensor_get(&c->in[2], ch);
         for (int64_t n = 0; n < x.dim[0]; n++)
             for (int64_t h = 0; h < x.dim[2]; h++)
                 for (int64_t w = 0; w < x.dim[3]; w++)
                     store4(&y, n, ch, h, w, act_value(act, a * (load4(&x, n, ch, h, w) - mean) + b));
-        store_i(&c->out[1], ch, mean);
-        store_i(&c->out[2], ch, rstd);
+        tensor_set(&c->out[1], ch, mean);
+        tensor_set(&c->out[2], ch, rstd);
     }
 }
 
@@ -137,7 +137,8 @@ static void ref_grad(const RefCall *c)
     const char *act = attr_text(c->n, "act");
     double count = (double)per_channel(&x), xhat, dz;
     for (int64_t ch = 0; ch < x.dim[1]; ch++) {
-        Channel q = { load_i(&c->in[2], ch), load_i(&c->in[3], ch), load_i(&c->in[4], ch), load_i(&c->in[5], ch) };
+        Channel q = { tensor_get(&c->in[2], ch), tensor_get(&c->in[3], ch), tensor_get(&c->in[4], ch),
+                      tensor_get(&c->in[5], ch) };
         double dgamma = 0, dbeta = 0;
         for (int64_t n = 0; n < x.dim[0]; n++)
             for (int64_t h = 0; h < x.dim[2]; h++)
@@ -155,8 +156,8 @@ static void ref_grad(const RefCall *c)
                     at_pixel(load4(&x, n, ch, h, w), load4(&dy, n, ch, h, w), &q, act, &xhat, &dz);
                     store4(&dx, n, ch, h, w, q.gamma * q.rstd * (dz - through_mean - xhat * through_var));
                 }
-        store_i(&c->out[1], ch, dgamma);
-        store_i(&c->out[2], ch, dbeta);
+        tensor_set(&c->out[1], ch, dgamma);
+        tensor_set(&c->out[2], ch, dbeta);
     }
 }
 

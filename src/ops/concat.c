@@ -45,7 +45,7 @@ static void ref(const RefCall *c)
         part.data = (char *)part.data + (size_t)(at * part.stride[dim]) * dtype_bytes(part.dtype);
         at += part.dim[dim];
         for (int64_t k = 0, n = tensor_count(&part); k < n; k++)
-            store_i(&part, k, load_i(&c->in[i], k));
+            tensor_set(&part, k, tensor_get(&c->in[i], k));
     }
 }
 

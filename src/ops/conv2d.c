@@ -62,7 +62,7 @@ static void ref(const RefCall *c)
         for (int64_t o = 0; o < q.O; o++)
             for (int64_t h = 0; h < q.Ho; h++)
                 for (int64_t v = 0; v < q.Wo; v++) {
-                    double sum = conv_y_at(&q, c, weight, x, n, o, h, v) + (b && b->data ? load_i(b, o) : 0);
+                    double sum = conv_y_at(&q, c, weight, x, n, o, h, v) + (b && b->data ? tensor_get(b, o) : 0);
                     sum = act_value(attr_text(c->n, "act"), sum);
                     store4(y, n, o, h, v, r && r->data ? sum + load4(r, n, o, h, v) : sum);
                 }
@@ -158,7 +158,7 @@ static void ref_db(const RefCall *c)
         double sum = 0;
         for (int64_t n = 0; n < dy->dim[0]; n++)
             sum += conv_db_at(dy, n, o);
-        store_i(&c->out[0], o, sum);
+        tensor_set(&c->out[0], o, sum);
     }
 }
 

@@ -17,7 +17,7 @@ static void grad(Grad *c)
 static void ref(const RefCall *c)
 {
     for (int64_t k = 0, n = tensor_count(&c->in[0]); k < n; k++)
-        store_i(&c->out[0], k, load_i(&c->in[0], k));
+        tensor_set(&c->out[0], k, tensor_get(&c->in[0], k));
 }
 
 static Cost cost(const Node *n, const Type *in, const Type *out)

@@ -13,7 +13,7 @@ static void ref(const RefCall *c)
 {
     double rate = attr_float(c->n, "rate");
     for (int64_t i = 0, n = tensor_count(&c->in[0]); i < n; i++)
-        store_i(&c->out[0], i, load_i(&c->in[0], i) < rate ? 0 : 1 / (1 - rate));
+        tensor_set(&c->out[0], i, tensor_get(&c->in[0], i) < rate ? 0 : 1 / (1 - rate));
 }
 
 static Cost cost(const Node *n, const Type *in, const Type *out)

@@ -57,9 +57,9 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
 static double bias_at(const RefCall *c, const DynConvPorts *p, int64_t n, int64_t o)
 {
     const Tensor *bias = dynconv_operand(c, p->bias_bank), *b = dynconv_operand(c, p->b);
-    double sum = b ? load_i(b, o) : 0;
+    double sum = b ? tensor_get(b, o) : 0;
     for (int64_t k = 0; bias && k < bias->dim[0]; k++)
-        sum += dynconv_mix_at(c, n, k) * load_i(bias, k * bias->dim[1] + o);
+        sum += dynconv_mix_at(c, n, k) * tensor_get(bias, k * bias->dim[1] + o);
     return sum;
 }
 
@@ -217,14 +217,14 @@ static void ref_dbank(const DwCall *d)
                         sum[k] += dynconv_mix_at(d->c, n, k) * e;
                 }
                 for (int64_t k = 0; k < d->K; k++)
-                    store_i(dbank, k * each + (o * d->q.I + i) * taps + t, sum[k]);
+                    tensor_set(dbank, k * each + (o * d->q.I + i) * taps + t, sum[k]);
             }
     for (int64_t k = 0; k < d->K && dynconv_operand(d->c, d->p->bias_bank); k++)
         for (int64_t o = 0; o < d->q.O; o++) {
             double sum = 0;
             for (int64_t n = 0; n < d->N; n++)
                 sum += dynconv_mix_at(d->c, n, k) * conv_db_at(dy, n, o);
-            store_i(&d->c->out[D_BIAS_BANK], k * d->q.O + o, sum);
+            tensor_set(&d->c->out[D_BIAS_BANK], k * d->q.O + o, sum);
         }
 }
 
@@ -237,11 +237,11 @@ static void ref_dmix(const DwCall *d)
         for (int64_t w = 0; w < each; w++) {
             double e = scaled(d, -1, n, w / taps / d->q.I, w / taps % d->q.I, w % taps);
             for (int64_t k = 0; k < d->K; k++)
-                sum[k] += load_i(bank, k * each + w) * e;
+                sum[k] += tensor_get(bank, k * each + w) * e;
         }
         for (int64_t o = 0; bias && o < d->q.O; o++)
             for (int64_t k = 0; k < d->K; k++)
-                sum[k] += load_i(bias, k * d->q.O + o) * conv_db_at(&d->c->in[d->p->dy], n, o);
+                sum[k] += tensor_get(bias, k * d->q.O + o) * conv_db_at(&d->c->in[d->p->dy], n, o);
         for (int64_t k = 0; k < d->K; k++)
             store4(&d->c->out[D_MIX], n, k, 0, 0, sum[k]);
     }
@@ -277,7 +277,7 @@ static void ref_dw(const RefCall *c)
     const Tensor *x = &c->in[p->x], *bank = &c->in[p->bank];
     DwCall d = { c, p, dynconv_geometry(c->n, x->dim, bank->dim), x->dim[0], bank->dim[0] };
     for (int k = 0; k < N_DW; k++)
-        if (!dynconv_operand(c, p->bank + k)) store_i(&c->out[k], 0, 0);
+        if (!dynconv_operand(c, p->bank + k)) tensor_set(&c->out[k], 0, 0);
     ref_dbank(&d);
     if (dynconv_operand(c, p->mix)) ref_dmix(&d);
     for (int64_t n = 0; n < d.N; n++)

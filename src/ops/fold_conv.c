@@ -31,11 +31,12 @@ static void ref(const RefCall *c)
     int64_t per_out = tensor_count(w) / O / kernels;
     double eps = attr_float(c->n, "eps");
     for (int64_t o = 0; o < O; o++) {
-        double g = load_i(gamma, o) / sqrt(load_i(var, o) + eps);
+        double g = tensor_get(gamma, o) / sqrt(tensor_get(var, o) + eps);
         for (int64_t k = 0; k < kernels; k++)
             for (int64_t i = (k * O + o) * per_out; i < (k * O + o + 1) * per_out; i++)
-                store_i(&c->out[0], i, load_i(w, i) * g);
-        store_i(&c->out[1], o, load_i(beta, o) + ((b && b->data ? load_i(b, o) : 0) - load_i(mean, o)) * g);
+                tensor_set(&c->out[0], i, tensor_get(w, i) * g);
+        tensor_set(&c->out[1], o,
+                   tensor_get(beta, o) + ((b && b->data ? tensor_get(b, o) : 0) - tensor_get(mean, o)) * g);
     }
 }
 

@@ -24,7 +24,7 @@ static void ref(const RefCall *c)
 {
     double area = (double)(c->in[0].dim[2] * c->in[0].dim[3]);
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, sum_block(&c->in[0], &c->out[0], i) / area);
+        tensor_set(&c->out[0], i, sum_block(&c->in[0], &c->out[0], i) / area);
 }
 
 static Cost cost(const Node *n, const Type *in, const Type *out)
@@ -47,7 +47,7 @@ static void ref_grad(const RefCall *c)
     Tensor dy = repeated(&c->in[0], &c->out[0]);
     double area = (double)(c->out[0].dim[2] * c->out[0].dim[3]);
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, load_i(&dy, i) / area);
+        tensor_set(&c->out[0], i, tensor_get(&dy, i) / area);
 }
 
 static Cost cost_grad(const Node *n, const Type *in, const Type *out)

@@ -17,7 +17,7 @@ static void ref(const RefCall *c)
 {
     double scale = attr_float(c->n, "scale");
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, load_i(&c->in[0], i) * scale);
+        tensor_set(&c->out[0], i, tensor_get(&c->in[0], i) * scale);
 }
 
 static Cost cost(const Node *n, const Type *in, const Type *out)

@@ -22,8 +22,8 @@ static void grad(Grad *c)
 static void ref(const RefCall *c)
 {
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++) {
-        double x = load_i(&c->in[0], i);
-        store_i(&c->out[0], i, at(c->n, x, x, x));
+        double x = tensor_get(&c->in[0], i);
+        tensor_set(&c->out[0], i, at(c->n, x, x, x));
     }
 }
 
@@ -37,8 +37,8 @@ static Cost cost(const Node *n, const Type *in, const Type *out)
 static void ref_grad(const RefCall *c)
 {
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++) {
-        double dy = load_i(&c->in[0], i);
-        store_i(&c->out[0], i, at(c->n, load_i(&c->in[1], i), dy, dy));
+        double dy = tensor_get(&c->in[0], i);
+        tensor_set(&c->out[0], i, at(c->n, tensor_get(&c->in[1], i), dy, dy));
     }
 }
 

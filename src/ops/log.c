@@ -18,7 +18,7 @@ static void grad(Grad *c)
 static void ref(const RefCall *c)
 {
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, log(load_i(&c->in[0], i)));
+        tensor_set(&c->out[0], i, log(tensor_get(&c->in[0], i)));
 }
 
 static Cost cost(const Node *n, const Type *in, const Type *out)

@@ -67,8 +67,8 @@ static void ref(const RefCall *c)
         int64_t batch = i / N / M, row = i / N % M, column = i % N;
         double sum = 0;
         for (int64_t k = 0; k < K; k++)
-            sum += load_i(&a, (batch * M + row) * K + k) * load_i(&b, (batch * K + k) * N + column);
-        store_i(y, i, sum);
+            sum += tensor_get(&a, (batch * M + row) * K + k) * tensor_get(&b, (batch * K + k) * N + column);
+        tensor_set(y, i, sum);
     }
 }
 

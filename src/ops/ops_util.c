@@ -193,7 +193,7 @@ Status infer_pair(Infer *c)
 void ref_slope(const RefCall *c, double (*slope)(double v))
 {
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, load_i(&c->in[0], i) * slope(load_i(&c->in[1], i)));
+        tensor_set(&c->out[0], i, tensor_get(&c->in[0], i) * slope(tensor_get(&c->in[1], i)));
 }
 
 Status infer_binary(Infer *c)
@@ -227,7 +227,7 @@ void ref_binary(const RefCall *c, double (*f)(double a, double b))
 {
     Tensor a = repeated(&c->in[0], &c->out[0]), b = repeated(&c->in[1], &c->out[0]);
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, f(load_i(&a, i), load_i(&b, i)));
+        tensor_set(&c->out[0], i, f(tensor_get(&a, i), tensor_get(&b, i)));
 }
 
 Value sum_like(Grad *c, Value d, int i)
@@ -250,7 +250,7 @@ double sum_block(const Tensor *x, const Tensor *y, int64_t i)
     }
     block.data = (char *)x->data + (size_t)at * dtype_bytes(x->dtype);
     for (int64_t k = 0, n = tensor_count(&block); k < n; k++)
-        sum += load_i(&block, k);
+        sum += tensor_get(&block, k);
     return sum;
 }
 
@@ -338,7 +338,7 @@ void act_op_grad(Grad *c)
 void act_op_ref(const RefCall *c)
 {
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, act_value(c->n->op->name, load_i(&c->in[0], i)));
+        tensor_set(&c->out[0], i, act_value(c->n->op->name, tensor_get(&c->in[0], i)));
 }
 
 Cost act_op_cost(const Node *n, const Type *in, const Type *out)

@@ -29,11 +29,11 @@ static void ref(const RefCall *c)
     const Tensor *x = &c->in[0];
     Tensor *y = &c->out[0], part = *y;
     for (int64_t k = 0, n = tensor_count(y); k < n; k++)
-        store_i(y, k, 0);
+        tensor_set(y, k, 0);
     part.dim[dim] = x->dim[dim];
     part.data = (char *)part.data + (size_t)(lo * part.stride[dim]) * dtype_bytes(part.dtype);
     for (int64_t k = 0, n = tensor_count(x); k < n; k++)
-        store_i(&part, k, load_i(x, k));
+        tensor_set(&part, k, tensor_get(x, k));
 }
 
 static Cost cost(const Node *n, const Type *in, const Type *out)

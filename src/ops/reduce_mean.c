@@ -15,7 +15,7 @@ static void ref(const RefCall *c)
     Tensor y = kept(c->n, &c->out[0], &c->in[0]);
     double size = (double)(tensor_count(&c->in[0]) / tensor_count(&y));
     for (int64_t i = 0, n = tensor_count(&y); i < n; i++)
-        store_i(&y, i, sum_block(&c->in[0], &y, i) / size);
+        tensor_set(&y, i, sum_block(&c->in[0], &y, i) / size);
 }
 
 static Cost cost(const Node *n, const Type *in, const Type *out)
@@ -31,7 +31,7 @@ static void ref_grad(const RefCall *c)
     double size = (double)(tensor_count(&c->out[0]) / tensor_count(&dy));
     dy = repeated(&dy, &c->out[0]);
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, load_i(&dy, i) / size);
+        tensor_set(&c->out[0], i, tensor_get(&dy, i) / size);
 }
 
 static Cost cost_grad(const Node *n, const Type *in, const Type *out)

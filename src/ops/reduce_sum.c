@@ -13,7 +13,7 @@ static void ref(const RefCall *c)
 {
     Tensor y = kept(c->n, &c->out[0], &c->in[0]);
     for (int64_t i = 0, n = tensor_count(&y); i < n; i++)
-        store_i(&y, i, sum_block(&c->in[0], &y, i));
+        tensor_set(&y, i, sum_block(&c->in[0], &y, i));
 }
 
 static Cost cost(const Node *n, const Type *in, const Type *out)
@@ -28,7 +28,7 @@ static void ref_grad(const RefCall *c)
     Tensor dy = kept(c->n, &c->in[0], &c->out[0]);
     dy = repeated(&dy, &c->out[0]);
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, load_i(&dy, i));
+        tensor_set(&c->out[0], i, tensor_get(&dy, i));
 }
 
 static Cost cost_grad(const Node *n, const Type *in, const Type *out)

@@ -17,7 +17,7 @@ static void ref(const RefCall *c)
 {
     double a = attr_float(c->n, "a"), b = attr_float(c->n, "b");
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, a * load_i(&c->in[0], i) + b);
+        tensor_set(&c->out[0], i, a * tensor_get(&c->in[0], i) + b);
 }
 
 static Cost cost(const Node *n, const Type *in, const Type *out)

@@ -30,7 +30,7 @@ static void ref(const RefCall *c)
     part.dim[dim] = c->out[0].dim[dim];
     part.data = (char *)part.data + (size_t)(attr_int(c->n, "lo") * part.stride[dim]) * dtype_bytes(part.dtype);
     for (int64_t k = 0, n = tensor_count(&part); k < n; k++)
-        store_i(&c->out[0], k, load_i(&part, k));
+        tensor_set(&c->out[0], k, tensor_get(&part, k));
 }
 
 static Cost cost(const Node *n, const Type *in, const Type *out)

@@ -48,7 +48,7 @@ static Tensor line(const Tensor *t, const Lines *l, int64_t i)
     Tensor start = *t;
     for (int d = l->first; d <= l->last; d++)
         start.dim[d] = 1;
-    char *data = (char *)t->data + (size_t)offset_of(&start, i) * dtype_bytes(t->dtype);
+    char *data = (char *)t->data + (size_t)tensor_offset(&start, i) * dtype_bytes(t->dtype);
     return (Tensor) { data,
                       t->dtype,
                       l->last - l->first + 1,
@@ -63,11 +63,11 @@ static void ref(const RefCall *c)
         Tensor x = line(&c->in[0], &l, i), y = line(&c->out[0], &l, i);
         double top = -INFINITY, sum = 0;
         for (int64_t k = 0; k < l.length; k++)
-            top = MAX(top, load_i(&x, k));
+            top = MAX(top, tensor_get(&x, k));
         for (int64_t k = 0; k < l.length; k++)
-            sum += exp(load_i(&x, k) - top);
+            sum += exp(tensor_get(&x, k) - top);
         for (int64_t k = 0; k < l.length; k++)
-            store_i(&y, k, exp(load_i(&x, k) - top) / sum);
+            tensor_set(&y, k, exp(tensor_get(&x, k) - top) / sum);
     }
 }
 
@@ -91,9 +91,9 @@ static void ref_grad(const RefCall *c)
         Tensor dy = line(&c->in[0], &l, i), y = line(&c->in[1], &l, i), dx = line(&c->out[0], &l, i);
         double dot = 0;
         for (int64_t k = 0; k < l.length; k++)
-            dot += load_i(&dy, k) * load_i(&y, k);
+            dot += tensor_get(&dy, k) * tensor_get(&y, k);
         for (int64_t k = 0; k < l.length; k++)
-            store_i(&dx, k, load_i(&y, k) * (load_i(&dy, k) - dot));
+            tensor_set(&dx, k, tensor_get(&y, k) * (tensor_get(&dy, k) - dot));
     }
 }
 

@@ -37,7 +37,7 @@ static void ref(const RefCall *c)
         part.dim[dim] = c->out[i].dim[dim];
         part.data = (char *)part.data + (size_t)(i * part.dim[dim] * part.stride[dim]) * dtype_bytes(part.dtype);
         for (int64_t k = 0, n = tensor_count(&part); k < n; k++)
-            store_i(&c->out[i], k, load_i(&part, k));
+            tensor_set(&c->out[i], k, tensor_get(&part, k));
     }
 }
 

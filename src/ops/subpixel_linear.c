@@ -59,7 +59,7 @@ static void ref(const RefCall *c)
             for (int64_t h = 0; h < y->dim[2]; h++)
                 for (int64_t v = 0; v < y->dim[3]; v++) {
                     int64_t o = k / (r * r), s = k % (r * r);
-                    double sum = b->data ? load_i(b, o) : 0;
+                    double sum = b->data ? tensor_get(b, o) : 0;
                     for (int64_t i = 0; i < w->dim[1]; i++)
                         sum += load4(w, o, i, 0, 0) * load4(x, n, i * r * r + s, h, v);
                     store4(y, n, k, h, v, sum);
@@ -134,7 +134,7 @@ static void ref_dw(const RefCall *c)
                     sum += i < 0 ? e : e * load4(x, n, i * s + k, h, v);
                 }
             if (i < 0)
-                store_i(&c->out[1], o, sum);
+                tensor_set(&c->out[1], o, sum);
             else
                 store4(dw, o, i, 0, 0, sum);
         }

@@ -19,7 +19,7 @@ static Status infer(Infer *c)
 static void ref(const RefCall *c)
 {
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, sum_block(&c->in[0], &c->out[0], i));
+        tensor_set(&c->out[0], i, sum_block(&c->in[0], &c->out[0], i));
 }
 
 static Cost cost(const Node *n, const Type *in, const Type *out)

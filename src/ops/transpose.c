@@ -51,7 +51,7 @@ static void ref(const RefCall *c)
         x.stride[d] = c->in[0].stride[perm[d]];
     }
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
-        store_i(&c->out[0], i, load_i(&x, i));
+        tensor_set(&c->out[0], i, tensor_get(&x, i));
 }
 
 static Cost cost(const Node *n, const Type *in, const Type *out)

@@ -61,7 +61,7 @@ static double pair(const Assign *s, const V8Target *t, int64_t n, int64_t a, dou
     if (!v8_inside(t, &at)) return 0;
     double box[4];
     for (int k = 0; k < 4; k++)
-        box[k] = load_i(&s->box, (n * s->q.A + a) * 4 + k);
+        box[k] = tensor_get(&s->box, (n * s->q.A + a) * 4 + k);
     return v8_align(t, box, load4(&s->in[s->q.n_level + at.level], n, t->cls, at.y, at.x), align);
 }
 
@@ -72,9 +72,9 @@ static void decode(Assign *s, int64_t n)
         double xyxy[4];
         v8_box(&s->in[at.level], &s->q, n, &at, xyxy);
         for (int k = 0; k < 4; k++)
-            store_i(&s->box, (n * s->q.A + a) * 4 + k, xyxy[k] * at.stride);
-        store_i(&s->row, n * s->q.A + a, -1);
-        store_i(&s->weight, n * s->q.A + a, 0);
+            tensor_set(&s->box, (n * s->q.A + a) * 4 + k, xyxy[k] * at.stride);
+        tensor_set(&s->row, n * s->q.A + a, -1);
+        tensor_set(&s->weight, n * s->q.A + a, 0);
     }
 }
 
@@ -110,7 +110,7 @@ static void claim(Assign *s, int64_t n, int64_t g, const V8Target *t)
         V8Anchor at = v8_anchor(&s->q, best[k]);
         int64_t i = n * s->q.A + best[k];
         if (!v8_inside(t, &at)) continue;
-        store_i(&s->row, i, load_i(&s->row, i) < 0 ? (double)g : (double)winner(s, n, best[k]));
+        tensor_set(&s->row, i, tensor_get(&s->row, i) < 0 ? (double)g : (double)winner(s, n, best[k]));
     }
 }
 
@@ -121,14 +121,14 @@ static double score(Assign *s, int64_t n, int64_t g, const V8Target *t)
     for (int pass = 0; pass < 2; pass++)
         for (int64_t a = 0; a < s->q.A; a++) {
             int64_t i = n * s->q.A + a;
-            if (load_i(&s->row, i) != (double)g) continue;
+            if (tensor_get(&s->row, i) != (double)g) continue;
             double iou = pair(s, t, n, a, &align);
             if (pass == 0) {
                 most_align = MAX(most_align, align), most_iou = MAX(most_iou, iou);
                 continue;
             }
             double v = align * most_iou / (most_align + 1e-9);
-            store_i(&s->weight, i, v);
+            tensor_set(&s->weight, i, v);
             sum += v;
         }
     return sum;
@@ -138,12 +138,12 @@ static double score(Assign *s, int64_t n, int64_t g, const V8Target *t)
 static void finish(Assign *s, int64_t n)
 {
     for (int64_t a = 0; a < s->q.A; a++) {
-        int64_t i = n * s->q.A + a, g = (int64_t)load_i(&s->row, i);
+        int64_t i = n * s->q.A + a, g = (int64_t)tensor_get(&s->row, i);
         V8Target t = { .cls = -1 };
         if (g >= 0) t = v8_target(s->targets, &s->q, g, n);
-        store_i(&s->row, i, (double)t.cls);
+        tensor_set(&s->row, i, (double)t.cls);
         for (int k = 0; k < 4; k++)
-            store_i(&s->box, i * 4 + k, t.xyxy[k]);
+            tensor_set(&s->box, i * 4 + k, t.xyxy[k]);
     }
 }
 
@@ -166,7 +166,7 @@ static void ref(const RefCall *c)
         }
         finish(&s, n);
     }
-    store_i(&c->out[3], 0, MAX(sum, 1));
+    tensor_set(&c->out[3], 0, MAX(sum, 1));
 }
 
 const OpDef op_v8_assign = { .name = "v8_assign",

@@ -57,7 +57,7 @@ static void ref(const RefCall *c)
     for (int64_t n = 0; n < q.N; n++)
         for (int64_t a = 0; a < q.A; a++) {
             V8Anchor at = v8_anchor(&q, a);
-            int64_t i = n * q.A + a, cls = (int64_t)load_i(&assigned[1], i);
+            int64_t i = n * q.A + a, cls = (int64_t)tensor_get(&assigned[1], i);
             V8Goal g = v8_goal(assigned, &q, i, &at);
             if (g.weight > 0) v8_box_terms(&c->in[at.level], &q, n, &at, &g, &box, &dfl);
             for (int64_t k = 0; k < q.nc; k++) {
@@ -65,12 +65,12 @@ static void ref(const RefCall *c)
                 bce += MAX(z, 0) - z * want + log1p(exp(-fabs(z)));
             }
         }
-    double sum = load_i(&assigned[3], 0);
+    double sum = tensor_get(&assigned[3], 0);
     double item[3] = { attr_float(c->n, "box") * box / sum, attr_float(c->n, "cls") * bce / sum,
                        attr_float(c->n, "dfl") * dfl / sum };
-    store_i(&c->out[0], 0, (item[0] + item[1] + item[2]) * (double)q.N);
+    tensor_set(&c->out[0], 0, (item[0] + item[1] + item[2]) * (double)q.N);
     for (int k = 0; k < 3; k++)
-        store_i(&c->out[1], k, item[k]);
+        tensor_set(&c->out[1], k, item[k]);
 }
 
 /* ---- v8_loss_grad: v8_loss's inputs and dy [1] -> d box_0 .. , d cls_0 .., each like its map -------------------- */
@@ -94,11 +94,11 @@ static void ref_grad(const RefCall *c)
 {
     V8Layout q = v8_layout(c->n, c->in);
     const Tensor *assigned = &c->in[2 * q.n_level];
-    double scale = load_i(&assigned[4], 0) * (double)q.N / load_i(&assigned[3], 0);
+    double scale = tensor_get(&assigned[4], 0) * (double)q.N / tensor_get(&assigned[3], 0);
     for (int64_t n = 0; n < q.N; n++)
         for (int64_t a = 0; a < q.A; a++) {
             V8Anchor at = v8_anchor(&q, a);
-            int64_t i = n * q.A + a, cls = (int64_t)load_i(&assigned[1], i);
+            int64_t i = n * q.A + a, cls = (int64_t)tensor_get(&assigned[1], i);
             V8Goal g = v8_goal(assigned, &q, i, &at);
             double dz[4 * V8_MAX_BINS] = { 0 };
             if (g.weight > 0)

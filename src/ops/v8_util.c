@@ -175,9 +175,9 @@ double v8_align(const V8Target *t, const double box[4], double z, double *align)
 
 V8Goal v8_goal(const Tensor *assigned, const V8Layout *q, int64_t i, const V8Anchor *at)
 {
-    V8Goal g = { .weight = load_i(&assigned[2], i) };
+    V8Goal g = { .weight = tensor_get(&assigned[2], i) };
     for (int k = 0; k < 4; k++) {
-        g.xyxy[k] = load_i(&assigned[0], i * 4 + k) / at->stride;
+        g.xyxy[k] = tensor_get(&assigned[0], i * 4 + k) / at->stride;
         double point = k % 2 ? at->py : at->px, reach = k < 2 ? point - g.xyxy[k] : g.xyxy[k] - point;
         reach = CLAMP(reach, 0, q->bins - 1 - 0.01);
         g.lo[k] = (int)reach;

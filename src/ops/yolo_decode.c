@@ -59,16 +59,16 @@ static void decode_cell(const RefCall *c, int level, int levels, double stride, 
     double d[4], best = 0;
     for (int side = 0; side < 4; side++)
         d[side] = distance(box, n, side, h, w, bins);
-    store_i(y, row + 0, ((double)w + 0.5 + (d[2] - d[0]) / 2) * stride);
-    store_i(y, row + 1, ((double)h + 0.5 + (d[3] - d[1]) / 2) * stride);
-    store_i(y, row + 2, (d[0] + d[2]) * stride);
-    store_i(y, row + 3, (d[1] + d[3]) * stride);
+    tensor_set(y, row + 0, ((double)w + 0.5 + (d[2] - d[0]) / 2) * stride);
+    tensor_set(y, row + 1, ((double)h + 0.5 + (d[3] - d[1]) / 2) * stride);
+    tensor_set(y, row + 2, (d[0] + d[2]) * stride);
+    tensor_set(y, row + 3, (d[1] + d[3]) * stride);
     for (int64_t k = 0; k < cls->dim[1]; k++) {
         double p = act_value("sigmoid", load4(cls, n, k, h, w));
-        store_i(y, row + 4 + k, p);
+        tensor_set(y, row + 4 + k, p);
         best = MAX(best, p);
     }
-    store_i(&c->out[1], n * y->dim[1] + anchor, best);
+    tensor_set(&c->out[1], n * y->dim[1] + anchor, best);
 }
 
 static void ref(const RefCall *c)

@@ -12,7 +12,7 @@ static Status infer(Infer *c)
 static void ref(const RefCall *c)
 {
     for (int64_t k = 0, n = tensor_count(&c->out[0]); k < n; k++)
-        store_i(&c->out[0], k, 0);
+        tensor_set(&c->out[0], k, 0);
 }
 
 static Cost cost(const Node *n, const Type *in, const Type *out)
