@@ -18,9 +18,9 @@ static Status infer(Infer *c)
     const Type *x = &c->in[0], *w = &c->in[1];
     if (x->shape.rank != 4 || w->shape.rank != 4) return infer_fail(c, "wants x[N,C,H,W] and w[O,C/groups,kh,kw]");
     ConvGeometry q = geometry(c->n, &x->shape, &w->shape);
-    if (c->n->n_in > 2 && c->in[2].shape.rank >= 0 && shape_count(&c->in[2].shape) != q.O)
+    if (c->in[2].shape.rank >= 0 && shape_count(&c->in[2].shape) != q.O)
         return infer_fail(c, "bias must have %lld elements", (long long)q.O);
-    return conv_infer_y(c, &q, x, c->n->n_in > 3 ? &c->in[3] : NULL);
+    return conv_infer_y(c, &q, x, &c->in[3]);
 }
 
 static double macs(const Node *n, const Type *x, const Type *w)
@@ -37,7 +37,7 @@ static double macs_y(const Node *n, const Type *in, const Type *out)
 static Cost cost(const Node *n, const Type *in, const Type *out)
 {
     double m = macs_y(n, in, out);
-    bool bias = n->n_in > 2 && in[2].shape.rank >= 0, res = n->n_in > 3 && in[3].shape.rank >= 0;
+    bool bias = in[2].shape.rank >= 0, res = in[3].shape.rank >= 0;
     return (Cost) { 2 * m + conv_extra_flops(n, &out[0], bias, res), m };
 }
 
@@ -55,16 +55,16 @@ static double weight(const ConvGeometry *q, const RefCall *c, int64_t n, int64_t
 
 static void ref(const RefCall *c)
 {
-    const Tensor *x = &c->in[0], *b = c->n->n_in > 2 ? &c->in[2] : NULL, *r = c->n->n_in > 3 ? &c->in[3] : NULL;
+    const Tensor *x = &c->in[0], *b = &c->in[2], *r = &c->in[3];
     Tensor *y = &c->out[0];
     ConvGeometry q = ref_geometry(c, x, &c->in[1]);
     for (int64_t n = 0; n < y->dim[0]; n++)
         for (int64_t o = 0; o < q.O; o++)
             for (int64_t h = 0; h < q.Ho; h++)
                 for (int64_t v = 0; v < q.Wo; v++) {
-                    double sum = conv_y_at(&q, c, weight, x, n, o, h, v) + (b && b->data ? tensor_get(b, o) : 0);
+                    double sum = conv_y_at(&q, c, weight, x, n, o, h, v) + (b->data ? tensor_get(b, o) : 0);
                     sum = act_value(attr_text(c->n, "act"), sum);
-                    store4(y, n, o, h, v, r && r->data ? sum + load4(r, n, o, h, v) : sum);
+                    store4(y, n, o, h, v, r->data ? sum + load4(r, n, o, h, v) : sum);
                 }
 }
 
@@ -72,7 +72,7 @@ static void grad(Grad *c)
 {
     Value dy = c->dy[0];
     if (!dy.id) return;
-    if (!attr_is(c->n, "act", "none") || (c->n->n_in > 3 && c->in[3].id)) {
+    if (!attr_is(c->n, "act", "none") || c->in[3].id) {
         graph_fail(c->g, DYN_UNSUPPORTED, "conv2d '%s' has a fused activation or residual: differentiate before fusing",
                    c->n->name);
         return;
@@ -81,7 +81,7 @@ static void grad(Grad *c)
     if (c->need[0]) c->dx[0] = graph_emit(c->g, op_conv2d.also, INS(dy, c->in[1], c->in[0]), c->n->attr, c->n->n_attr);
     if (c->need[1])
         c->dx[1] = graph_emit(c->g, op_conv2d.also->also, INS(dy, c->in[0], c->in[1]), c->n->attr, c->n->n_attr);
-    if (c->n->n_in > 2 && c->in[2].id && c->need[2]) c->dx[2] = EMIT(c->g, bias_grad, INS(dy), NO_ATTRS);
+    if (c->in[2].id && c->need[2]) c->dx[2] = EMIT(c->g, bias_grad, INS(dy), NO_ATTRS);
 }
 
 /* ---- conv2d_dw: gradient of the weights: dy [N,O,Ho,Wo], x [N,C,H,W], w (shape only) -> dw like w, f32 ------- */

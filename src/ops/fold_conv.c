@@ -24,7 +24,7 @@ static Status infer(Infer *c)
 static void ref(const RefCall *c)
 {
     const Tensor *w = &c->in[0], *gamma = &c->in[1], *beta = &c->in[2], *mean = &c->in[3], *var = &c->in[4],
-                 *b = c->n->n_in > 5 ? &c->in[5] : NULL;
+                 *b = &c->in[5];
     int64_t O = w->dim[attr_int(c->n, "dim")], kernels = 1;
     for (int d = 0; d < attr_int(c->n, "dim"); d++)
         kernels *= w->dim[d];
@@ -35,8 +35,7 @@ static void ref(const RefCall *c)
         for (int64_t k = 0; k < kernels; k++)
             for (int64_t i = (k * O + o) * per_out; i < (k * O + o + 1) * per_out; i++)
                 tensor_set(&c->out[0], i, tensor_get(w, i) * g);
-        tensor_set(&c->out[1], o,
-                   tensor_get(beta, o) + ((b && b->data ? tensor_get(b, o) : 0) - tensor_get(mean, o)) * g);
+        tensor_set(&c->out[1], o, tensor_get(beta, o) + ((b->data ? tensor_get(b, o) : 0) - tensor_get(mean, o)) * g);
     }
 }
 

@@ -27,7 +27,7 @@ static Status infer(Infer *c)
     const Type *x = &c->in[0], *w = &c->in[1];
     int64_t s = positions(c, x, w, 1);
     if (!s) return DYN_SHAPE;
-    if (c->n->n_in > 2 && c->in[2].shape.rank >= 0 && shape_count(&c->in[2].shape) != w->shape.dim[0])
+    if (c->in[2].shape.rank >= 0 && shape_count(&c->in[2].shape) != w->shape.dim[0])
         return infer_fail(c, "bias must have %lld elements", (long long)w->shape.dim[0]);
     c->out[0] = *x;
     c->out[0].rowmajor = false;
@@ -40,7 +40,7 @@ static void grad(Grad *c)
 {
     const OpDef *dx = op_subpixel_linear.also;
     Value dy = c->dy[0];
-    bool bias = c->n->n_in > 2 && c->in[2].id;
+    bool bias = c->in[2].id;
     if (!dy.id) return;
     if (c->need[0]) c->dx[0] = graph_emit(c->g, dx, INS(dy, c->in[1], c->in[0]), c->n->attr, c->n->n_attr);
     if (!c->need[1] && !(bias && c->need[2])) return;
@@ -75,7 +75,7 @@ static double macs(const Node *n, const Type *in, const Type *out)
 static Cost cost(const Node *n, const Type *in, const Type *out)
 {
     double m = macs(n, in, out);
-    bool bias = n->n_in > 2 && in[2].shape.rank >= 0;
+    bool bias = in[2].shape.rank >= 0;
     return (Cost) { 2 * m + (bias ? count_of(&out[0]) : 0), m };
 }
 

@@ -13,8 +13,7 @@ static const Node *foldable(const Rewrite *r, const Node *n)
     if (n->op != &op_batchnorm || attr_int(n, "train") || r->uses[n->out.id + 1] || r->uses[n->out.id + 2]) return NULL;
     const Node *conv = value_node(r->src, n->in[0]);
     const ConvPorts *p = conv->kind == NODE_OP ? conv_ports(conv->op) : NULL;
-    bool plain = p && r->uses[conv->out.id] == 1 && attr_is(conv, "act", "none") &&
-                 !(p->res < conv->n_in && conv->in[p->res].id);
+    bool plain = p && r->uses[conv->out.id] == 1 && attr_is(conv, "act", "none") && !conv->in[p->res].id;
     return plain ? conv : NULL;
 }
 
@@ -40,7 +39,7 @@ static void fold(Rewrite *r, const Node *bn, const Node *conv)
         in[p->bias_bank] = fold_into(r, bn, in[p->bias_bank], (Value) { 0 }, p->out_dim);
     Attr attr[MAX_ATTRS];
     int n_attr = rewrite_attrs(conv, attr_text(bn, "act"), attr);
-    r->map[bn->out.id] = rewrite_emit(r, conv, conv->op, in, MAX(conv->n_in, p->b + 1), attr, n_attr);
+    r->map[bn->out.id] = rewrite_emit(r, conv, conv->op, in, conv->n_in, attr, n_attr);
 }
 
 Status pass_fold_batchnorm(const Graph *in, Graph **out, Error *err)

@@ -16,10 +16,16 @@ static const ConvPorts *ports_of(const Node *n)
     return n->kind == NODE_OP ? conv_ports(n->op) : NULL;
 }
 
+/* The input of n that a residual is; -1: it takes none. */
+static int residual_port(const Node *n)
+{
+    return ports_of(n) ? ports_of(n)->res : n->op == &op_mix_channels ? 2 : -1;
+}
+
 static bool has_residual(const Node *n)
 {
-    const ConvPorts *p = ports_of(n);
-    return p && p->res < n->n_in && n->in[p->res].id;
+    int port = residual_port(n);
+    return port >= 0 && n->in[port].id;
 }
 
 /* The convolution or batchnorm that made v, its output 0 that nobody else reads, else NULL. */
@@ -49,13 +55,6 @@ static bool fuse_activation(Rewrite *r, const Node *n)
     return true;
 }
 
-/* Which input of p a residual may become; -1: it takes none, or has one. */
-static int residual_slot(const Node *p)
-{
-    int slot = ports_of(p) ? ports_of(p)->res : p->op == &op_mix_channels ? 2 : -1;
-    return slot < p->n_in && slot >= 0 && p->in[slot].id ? -1 : slot;
-}
-
 /* Types at a binding that shares no size and no precision with the nominal one: what is equal in both is equal in all,
  * a batch of one or a map that is repeated over the batch do not pass for the other. NULL: the graph does not bind. */
 static Type *types_elsewhere(const Graph *g, Arena *a)
@@ -78,18 +77,18 @@ static bool fuse_residual(Rewrite *r, const Node *n, const Type *elsewhere)
         Value branch = n->in[1 - side], other = n->in[side];
         if (r->uses[branch.id] != 1) continue;
         const Node *p = r->map[branch.id].id ? value_node(r->dst, r->map[branch.id]) : NULL;
-        int slot = p ? residual_slot(p) : -1;
-        if (slot < 0) continue;
+        int port = p ? residual_port(p) : -1;
+        if (port < 0 || p->in[port].id) continue;
         if (!same_type(value_type(r->src, branch), value_type(r->src, other))) continue;
         if (!same_type(&elsewhere[branch.id], &elsewhere[other.id])) continue;
         Value in[MAX_CONV_IN] = { 0 };
         for (int i = 0; i < p->n_in; i++)
             in[i] = p->in[i];
-        in[slot] = r->map[other.id];
+        in[port] = r->map[other.id];
         Value v = graph_copy(r->dst,
                              &(Node) { .kind = NODE_OP,
                                        .op = p->op,
-                                       .n_in = MAX(p->n_in, slot + 1),
+                                       .n_in = p->n_in,
                                        .attr = p->attr,
                                        .n_attr = p->n_attr,
                                        .name = p->name,

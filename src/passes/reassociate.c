@@ -16,17 +16,12 @@ static const Node *producer(const Rewrite *r, Value v, const OpDef *op)
     return n && n->op == op && n->out.id == v.id ? n : NULL;
 }
 
-static bool has(const Node *n, int i)
-{
-    return i < n->n_in && n->in[i].id;
-}
-
 /* A convolution of each pixel for itself, without anything fused. */
 static bool pointwise(const Rewrite *r, const Node *n)
 {
     const Shape *w = &value_type(r->src, n->in[1])->shape;
     return w->dim[2] == 1 && w->dim[3] == 1 && attr_int(n, "stride") == 1 && attr_int(n, "pad") == 0 &&
-           attr_int(n, "pad_w") <= 0 && attr_int(n, "groups") == 1 && attr_is(n, "act", "none") && !has(n, 3);
+           attr_int(n, "pad_w") <= 0 && attr_int(n, "groups") == 1 && attr_is(n, "act", "none") && !value_ok(n->in[3]);
 }
 
 static bool sums_to_one(const Rewrite *r, Value v, bool over_space)
@@ -54,8 +49,9 @@ static bool mix_last(Rewrite *r, const Node *n)
 {
     if (n->op != &op_conv2d || !pointwise(r, n) || attr_is(n, "out", "f32")) return false;
     const Node *mix = producer(r, n->in[0], &op_mix_channels);
-    if (!mix || r->uses[mix->out.id] != 1 || attr_int(mix, "t") || has(mix, 2) || has(mix, 3)) return false;
-    if (has(n, 2) && !sums_to_one(r, mix->in[1], false)) return false;
+    if (!mix || r->uses[mix->out.id] != 1 || attr_int(mix, "t") || value_ok(mix->in[2]) || value_ok(mix->in[3]))
+        return false;
+    if (value_ok(n->in[2]) && !sums_to_one(r, mix->in[1], false)) return false;
     int64_t o = value_dim(r->src, n->out, 1), m = value_dim(r->src, mix->out, 1);
     int64_t k = value_dim(r->src, mix->in[1], 1);
     if (o * k >= m * k + m * o) return false;
