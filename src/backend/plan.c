@@ -3,13 +3,6 @@
 
 #include <stdlib.h>
 
-enum { ALIGN = 64 };
-
-static size_t rounded(size_t bytes)
-{
-    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
-}
-
 typedef struct Order {
     const PlanBuffer *b;
     int index;
@@ -29,8 +22,8 @@ static size_t lowest_fit(const PlanBuffer *b, const PlanBuffer *k, const int *pl
     for (int i = 0; i < n_placed; i++) {
         const PlanBuffer *p = &b[placed[i]];
         if (p->last < k->first || k->last < p->first) continue;
-        if (p->offset >= at + rounded(k->bytes)) break;
-        at = MAX(at, p->offset + rounded(p->bytes));
+        if (p->offset >= at + mem_round(k->bytes)) break;
+        at = MAX(at, p->offset + mem_round(p->bytes));
     }
     return at;
 }
@@ -44,9 +37,9 @@ Status plan_buffers(PlanBuffer *b, int n, int n_steps, Arena *a, PlanResult *out
     *out = (PlanResult) { 0 };
     for (int i = 0; i < n; i++) {
         order[i] = (Order) { &b[i], i };
-        out->unshared += rounded(b[i].bytes);
+        out->unshared += mem_round(b[i].bytes);
         for (int s = b[i].first; s <= b[i].last && s < n_steps; s++)
-            live[s] += rounded(b[i].bytes);
+            live[s] += mem_round(b[i].bytes);
     }
     for (int s = 0; s < n_steps; s++)
         if (live[s] > out->peak_live) out->peak_live = live[s], out->peak_step = s;
@@ -55,7 +48,7 @@ Status plan_buffers(PlanBuffer *b, int n, int n_steps, Arena *a, PlanResult *out
         PlanBuffer *k = &b[order[i].index];
         int at = n_placed;
         k->offset = lowest_fit(b, k, placed, n_placed);
-        out->bytes = MAX(out->bytes, k->offset + rounded(k->bytes));
+        out->bytes = MAX(out->bytes, k->offset + mem_round(k->bytes));
         for (; at > 0 && b[placed[at - 1]].offset > k->offset; at--)
             placed[at] = placed[at - 1];
         placed[at] = order[i].index;

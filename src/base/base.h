@@ -58,6 +58,11 @@ void log_line(const Log *log, DynLogLevel level, const char *fmt, ...) PRINTF_LI
 #define log_warn(log, ...) log_line(log, DYN_LOG_WARN, __VA_ARGS__)
 
 /* ---- mem.c -------------------------------------------------------------------------------------------------- */
+/* Up to whole cache lines, of 64 bytes: where the next thing may begin. */
+static inline size_t mem_round(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
 /* 64-byte aligned, not zeroed; NULL when there is none. Every allocation of the library goes through here. */
 void *mem_alloc(size_t bytes);
 void mem_free(void *p);

@@ -27,7 +27,7 @@ static bool must_fail(void)
 void *mem_alloc(size_t bytes)
 {
     if (bytes > SIZE_MAX - 64 || must_fail()) return NULL;
-    return aligned_alloc(64, bytes ? (bytes + 63) / 64 * 64 : 64);
+    return aligned_alloc(64, bytes ? mem_round(bytes) : 64);
 }
 
 void mem_free(void *p)

@@ -65,7 +65,7 @@ static void free_work(Work *w)
 Status work_start(Work **out, int threads, int64_t count, void *slots, int n_slots, size_t slot_bytes, WorkFn *fn,
                   void *user, Error *err)
 {
-    size_t ready = sizeof(Work), tids = ready + ((size_t)n_slots + 63) / 64 * 64,
+    size_t ready = sizeof(Work), tids = ready + mem_round((size_t)n_slots),
            starts = tids + (size_t)threads * sizeof(pthread_t);
     size_t bytes = starts + (size_t)threads * sizeof(Start);
     char *block = mem_alloc(bytes);

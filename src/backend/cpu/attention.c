@@ -11,8 +11,8 @@ typedef struct State {
     int threads;
     int64_t N, rows, C, M; /* pool: a has C, b M channels; mix: v has M, y C channels */
     int64_t padded;        /* mix: C rounded up to whole vectors of any level */
-    bool t;
-    size_t buffer_at; /* in scratch: a conversion buffer for each thread */
+    bool t, add;           /* mix: g is transposed; there is a residual */
+    size_t buffer_at;      /* in scratch: a conversion buffer for each thread */
 } State;
 
 static float *buffer(const State *s, const KernelArgs *a, int i)
@@ -60,9 +60,8 @@ static Status run_mix(Kernel *k, const KernelArgs *a, Error *err)
 {
     const State *s = k->state;
     Rows v = rows_of(&a->in[1]), y = rows_of(&a->out[0]), res = { 0 };
-    bool add = k->strided_in >> 2 & 1;
     float *g = a->scratch;
-    if (add) res = rows_of(&a->in[2]);
+    if (s->add) res = rows_of(&a->in[2]);
     for (int64_t n = 0; n < s->N; n++) {
         spread_g(s, &a->in[0], n, g);
 #pragma omp parallel for num_threads(s->threads) schedule(static)
@@ -70,7 +69,7 @@ static Status run_mix(Kernel *k, const KernelArgs *a, Error *err)
             int64_t lo, hi;
             share(s->rows, 4, i, s->threads, &lo, &hi);
             lo += n * s->rows, hi += n * s->rows;
-            s->isa->mix_rows(block_at(&v, lo, 0), g, s->padded, s->M, add ? block_at(&res, lo, 0) : (Block) { 0 },
+            s->isa->mix_rows(block_at(&v, lo, 0), g, s->padded, s->M, s->add ? block_at(&res, lo, 0) : (Block) { 0 },
                              block_at(&y, lo, 0), hi - lo, s->C, buffer(s, a, i));
         }
     }
@@ -82,7 +81,7 @@ static bool take(const Cpu *cpu, const KernelPlan *p, State *s, Kernel *k, bool 
     s->threads = threads_for(p->threads, s->rows * s->M * s->C / 8);
     size_t table =
         pool ? (size_t)(s->threads * s->M * s->C) * sizeof(double) : (size_t)(s->M * s->padded) * sizeof(float);
-    s->buffer_at = (table + 63) & ~(size_t)63;
+    s->buffer_at = mem_round(table);
     k->scratch_bytes = s->buffer_at + (size_t)s->threads * ATTENTION_BUFFER * sizeof(float);
     return accept(k, cpu, s, sizeof *s, pool ? run_pool : run_mix, why, n);
 }
@@ -106,14 +105,14 @@ static bool claim_mix(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why,
     const int64_t *d = v->shape.dim;
     State s = { .isa = cpu->isa, .N = d[0], .rows = d[2] * d[3], .C = y->shape.dim[1], .M = d[1] };
     s.padded = (s.C + 15) / 16 * 16;
-    s.t = attr_int(p->node, "t");
+    s.t = attr_int(p->node, "t"), s.add = has_in(p, 2);
     if (!is_float(g) || !is_image(g) || !is_float(v) || !is_image(v) || !is_float(y))
         return decline(why, n, "not images of f32 or bf16");
-    if (has_in(p, 2) && (p->in[2].dtype != y->dtype || !is_image(&p->in[2])))
+    if (s.add && (p->in[2].dtype != y->dtype || !is_image(&p->in[2])))
         return decline(why, n, "residual of another type");
     if (s.M > ATTENTION_BUFFER / 4) return decline(why, n, "%lld channels of v", (long long)s.M);
     if (!take(cpu, p, &s, k, false, why, n)) return false;
-    k->strided_in = has_in(p, 2) ? 1 << 1 | 1 << 2 : 1 << 1;
+    k->strided_in = s.add ? 1 << 1 | 1 << 2 : 1 << 1;
     k->strided_out = 1;
     return true;
 }

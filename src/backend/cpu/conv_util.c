@@ -19,7 +19,7 @@ void conv_core_winograd(ConvCore *s, bool winograd)
     int64_t taps = winograd ? 16 : s->job.kh * s->job.kw;
     s->winograd = winograd;
     s->w_bytes = conv_vectors(s->job.O, s->form) * s->form.lanes * taps * steps_of(s) * 4;
-    s->thread_bytes = winograd ? (s->isa->winograd_bytes(s->job.C) + 63) & ~(size_t)63 : 0;
+    s->thread_bytes = winograd ? mem_round(s->isa->winograd_bytes(s->job.C)) : 0;
 }
 
 int64_t conv_tiles(const ConvCore *s)

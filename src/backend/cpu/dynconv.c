@@ -95,7 +95,7 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     size_t bytes = mixed_conv_bank_bytes(s.conv);
     s.constant = p->in_const[q->bank];
     s.bias_at = mixed_conv_scratch_bytes(s.conv);
-    s.packed_at = (s.bias_at + (size_t)s.O * sizeof(float) + 63) & ~(size_t)63;
+    s.packed_at = mem_round(s.bias_at + (size_t)s.O * sizeof(float));
     if (!accept(k, cpu, &s, sizeof s, run, why, n)) return mixed_conv_free(&s.conv), false;
     k->impl = mixed_conv_impl(s.conv);
     k->scratch_bytes = s.packed_at + (s.constant ? 0 : bytes);

@@ -181,23 +181,18 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
 
 /* ---- claim --------------------------------------------------------------------------------------------------- */
 
-static size_t padded(size_t bytes)
-{
-    return (bytes + 63) & ~(size_t)63;
-}
-
 static size_t book(State *s, int64_t n, size_t each)
 {
     size_t at = s->total;
-    s->total += padded((size_t)n * each);
+    s->total += mem_round((size_t)n * each);
     return at;
 }
 
 static void book_scratch(State *s)
 {
-    s->kernel_bytes = padded((size_t)(s->O * s->I * s->taps) * sizeof(float));
-    s->packed_bytes = padded(dnn_packed_bytes(s->op[0]));
-    s->own_bytes = padded(dnn_scratch_bytes(s->op[0]));
+    s->kernel_bytes = mem_round((size_t)(s->O * s->I * s->taps) * sizeof(float));
+    s->packed_bytes = mem_round(dnn_packed_bytes(s->op[0]));
+    s->own_bytes = mem_round(dnn_scratch_bytes(s->op[0]));
     book(s, s->batch, s->kernel_bytes);
     s->worker_at = book(s, s->workers, s->packed_bytes + s->own_bytes);
     s->dmix_at = book(s, s->threads * s->batch * s->K, sizeof(double));

@@ -97,7 +97,7 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     if (!shape_count(&y->shape)) return decline(why, n, "empty");
     s.parts = (int)MIN(s.groups, (s.threads + d[0] - 1) / d[0]);
     int64_t widest = d[1] / s.groups * ((s.groups + s.parts - 1) / s.parts);
-    if (grad && x->dtype != F32) s.sum_bytes = ((size_t)(d[2] * d[3] * widest) * sizeof(float) + 63) & ~(size_t)63;
+    if (grad && x->dtype != F32) s.sum_bytes = mem_round((size_t)(d[2] * d[3] * widest) * sizeof(float));
     if (!accept(k, cpu, &s, sizeof s, grad ? run_grad : run, why, n)) return false;
     k->scratch_bytes = s.sum_bytes * (size_t)s.threads;
     k->strided_in = grad ? 7 : 3;

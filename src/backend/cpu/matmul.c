@@ -46,7 +46,7 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
 {
     const State *s = k->state;
     const Tensor *y = &a->out[0];
-    float *b = a->scratch, *rows = b + s->K * s->padded, *buffers = rows + s->M * s->K;
+    float *b = a->scratch, *rows = b + s->K * s->padded, *buffers = rows + (s->ta ? s->M * s->K : 0);
     for (int64_t i = 0; i < s->batch; i++) {
         Matrix ma = matrix_of(&a->in[0], y, i, s->ta), mb = matrix_of(&a->in[1], y, i, s->tb);
         Matrix my = matrix_of(y, y, i, false);
@@ -92,7 +92,8 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     if (s.K > ATTENTION_BUFFER / 4 && a->dtype != F32) return decline(why, n, "%lld products", (long long)s.K);
     if (s.batch * s.M * s.N * s.K == 0) return decline(why, n, "empty");
     s.threads = threads_for(p->threads, s.M * s.N * s.K / 8);
-    k->scratch_bytes = (size_t)(s.K * s.padded + s.M * s.K + (int64_t)s.threads * ATTENTION_BUFFER) * sizeof(float);
+    k->scratch_bytes =
+        (size_t)(s.K * s.padded + (s.ta ? s.M * s.K : 0) + (int64_t)s.threads * ATTENTION_BUFFER) * sizeof(float);
     return accept(k, cpu, &s, sizeof s, run, why, n);
 }
 

@@ -14,11 +14,11 @@ struct MixedConv {
     DType type;                 /* of packed weights */
     int64_t apart, mixed_bytes; /* of a packed kernel, and of a mixture */
     bool scaled;                /* mixtures have factors */
-    MixBlock *block;            /* the layout; NULL where nothing depends on it, or where it has no lines: */
+    MixBlock *block;            /* the layout; NULL where nothing depends on it, or where it has no lines; then: */
     int64_t *at[5];             /* element [g,o,i,h,w] lies at the sum of its five entries */
-    int64_t n_block, cap_block; /* */
-    bool gaps;                  /* the blocks do not cover a kernel: the rest is zero */
-    int64_t rows, lanes;        /* lengths of the factors: of a tap's rows, and of the lanes */
+    int64_t n_block, cap_block;
+    bool gaps;           /* the blocks do not cover a kernel: the rest is zero */
+    int64_t rows, lanes; /* lengths of the factors: of a tap's rows, and of the lanes */
     int mix_threads;
 };
 

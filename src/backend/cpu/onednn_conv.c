@@ -64,7 +64,7 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     if (!s.op) return false;
     size_t packed = dnn_packed_bytes(s.op);
     s.packs = s.w >= 0 && p->in_const[s.w] && packed;
-    s.packed_at = (dnn_scratch_bytes(s.op) + 63) & ~(size_t)63;
+    s.packed_at = mem_round(dnn_scratch_bytes(s.op));
     k->scratch_bytes = s.packed_at + (s.packs ? 0 : packed);
     if (!(k->state = mem_alloc(sizeof s))) {
         dnn_op_free(&s.op);

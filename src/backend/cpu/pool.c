@@ -146,7 +146,7 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     if (!shape_count(&p->out[0].shape)) return decline(why, n, "empty");
     s.row_bytes = down   ? 0
                   : grad ? (size_t)(d[2] * d[3] * CHUNK) * sizeof(float)
-                         : ((size_t)(d[1] * d[3]) * dtype_bytes(x->dtype) + 63) & ~(size_t)63;
+                         : mem_round((size_t)(d[1] * d[3]) * dtype_bytes(x->dtype));
     if (!accept(k, cpu, &s, sizeof s, down ? run_down : grad ? run_grad : run, why, n)) return false;
     k->scratch_bytes = s.row_bytes * (size_t)s.threads;
     k->strided_in = grad ? 3 : 1;
