@@ -96,7 +96,7 @@ static void figures_are_those_worked_out_by_hand(void **state)
     assert_says(text, "0.667 ± 0.208");
     assert_says(text, "0.700 ± 0.141 (+0.150)");
     assert_says(text, "3.000 (+50.0%)");
-    assert_says(text, "6 (-33.3%)");
+    assert_says(text, "6.000 (-33.3%)");
     assert_says(text, "9.00 (-10.0%)");
     assert_says(text, "25.00 (+25.0%)");
     assert_says(text, "- none failed: no such file");
@@ -209,6 +209,13 @@ static char *results(const char *path)
     return text_done(&t);
 }
 
+static double number_behind(const char *text, const char *words)
+{
+    const char *at = strstr(text, words);
+    if (!at) fail_msg("'%s' does not say '%s'", text, words);
+    return strtod(at + strlen(words), NULL);
+}
+
 static void same_results(const char *run_folder, const char *alone)
 {
     const char *got = results(arena_printf(arena, "%s/results.csv", run_folder)),
@@ -279,8 +286,10 @@ static void interrupted_and_killed_it_goes_on(void **state)
     near(field(csv, 3, column(csv, "mAP50_diff")), other[0] - best[0]);
     assert_true(isnan(field(csv, 2, column(csv, "params"))));
     assert_true(field(csv, 3, column(csv, "params")) > field(csv, 1, column(csv, "params")));
-    static const char *const costs[] = { "true_gflops", "profiler_gflops", "f32_ms", "train_ms_per_image",
-                                         "planned_mb" };
+    assert_runs("info model=t1.yaml nc=1 imgsz=64");
+    assert_near(field(csv, 1, column(csv, "true_gflops")), number_behind(out, "At 64x64, true: "), 5.1e-5);
+    assert_near(field(csv, 1, column(csv, "profiler_gflops")), number_behind(out, "profiler of layers sees: "), 5.1e-5);
+    static const char *const costs[] = { "f32_ms", "train_ms_per_image", "planned_mb" };
     for (size_t i = 0; i < COUNT_OF(costs); i++)
         assert_true(field(csv, 1, column(csv, costs[i])) > 0);
     assert_true(file_exists("c/x/compare.png"));

@@ -84,7 +84,7 @@ static Status describe(CompareJob *j, size_t i, const Model *m, int64_t imgsz, A
                  (long long)m->max_stride, (long long)imgsz, (long long)j->c.imgsz);
     if (!j->c.imgsz) j->c.imgsz = imgsz;
     TRY(model_info(m, imgsz, a, &info, err));
-    cm->params = (double)info.params, cm->gflops = info.gflops, cm->profiler = info.profiler;
+    cm->params = (double)info.params, cm->gflops = info.mac_gflops, cm->profiler = info.profiler;
     for (size_t k = 0; k < j->c.n_seeds; k++) {
         char *dir = run_dir(j, i, k);
         if (!dir) return fail_nomem(err, 1);
@@ -116,9 +116,11 @@ static Status look_at(CompareJob *j, size_t i, Error *err)
 static Status facts(CompareJob *j, Error *err)
 {
     const DynOptions *o = &j->o;
+    bool file = !option_true(o->pretrained) && !option_false(o->pretrained);
+    const char *from = file ? arena_printf(j->a, "pretrained %s", o->pretrained) : NULL;
     Text t = { .a = j->a };
-    text_add(&t, "%s, %lld epochs, imgsz %lld, batch %lld, pretrained %s, seeds", o->data, (long long)o->epochs,
-             (long long)j->c.imgsz, (long long)j->c.batch, o->pretrained ? o->pretrained : "False");
+    text_add(&t, "%s, %lld epochs, imgsz %lld, batch %lld, %s%sseeds", o->data, (long long)o->epochs,
+             (long long)j->c.imgsz, (long long)j->c.batch, from ? from : "", from ? ", " : "");
     for (size_t k = 0; k < j->c.n_seeds; k++)
         text_add(&t, "%s %lld", k ? "," : "", (long long)j->c.seed[k]);
     text_add(&t, "; all options: %s/args.yaml", j->dir);

@@ -89,8 +89,8 @@ typedef struct Figure {
 #define FIGURE(field) offsetof(CompareModel, field)
 static const Figure figures[] = {
     { "params (M)", "params", "%.3f", FIGURE(params), 1e6 },
-    { "true GFLOPs", "true_gflops", "%.3g", FIGURE(gflops), 1 },
-    { "profiler GFLOPs", "profiler_gflops", "%.3g", FIGURE(profiler), 1 },
+    { "true GFLOPs", "true_gflops", "%.3f", FIGURE(gflops), 1 },
+    { "profiler GFLOPs", "profiler_gflops", "%.3f", FIGURE(profiler), 1 },
     { "f32 ms", "f32_ms", "%.2f", FIGURE(f32_ms), 1 },
     { "bf16 ms", "bf16_ms", "%.2f", FIGURE(bf16_ms), 1 },
     { "train ms/image", "train_ms_per_image", "%.2f", FIGURE(train_ms), 1 },
@@ -195,8 +195,9 @@ static void add_explanations(Text *t, const Comparison *c)
              c->model[0].name,
              c->n_seeds > 1 ? ", mean ± standard deviation over seeds" : "; one seed, so nothing tells its spread");
     text_add(t,
-             "GFLOPs: one picture of %lldx%lld, 2 per multiply-accumulate; true: every operation; profiler: what a "
-             "profiler that hooks layers counts. f32, bf16: inference, batch 1. train: forward, loss and backward of a "
+             "GFLOPs: one picture of %lldx%lld, 2 per multiply-accumulate; true: mixing of kernels, routing, attention "
+             "and sampling included, as info prints it; profiler: what a profiler that hooks layers counts. f32, bf16: "
+             "inference, batch 1. train: forward, loss and backward of a "
              "batch of %lld, without loading and optimiser. Times: medians, models in turns.\n",
              size, size, batch);
     text_add(t, "peak: most memory that a training step of that batch added to the process; planned: activations laid "
@@ -236,9 +237,7 @@ static void add_number(Text *t, double v)
 {
     char number[64] = "";
     if (isfinite(v)) snprintf(number, sizeof number, "%.9g", v);
-    for (char *c = number; *c; c++)
-        if (*c == ',') *c = '.';
-    text_add(t, ",%s", number);
+    text_add(t, ",%s", str_point(number));
 }
 
 static void add_field(Text *t, const char *s)
