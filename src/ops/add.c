@@ -20,11 +20,6 @@ static void ref(const RefCall *c)
     ref_binary(c, value);
 }
 
-static Cost cost(const Node *n, const Type *in, const Type *out)
-{
-    return (Cost) { count_of(&out[0]), 0 };
-}
-
 const OpDef op_add = { .name = "add",
                        .doc = "elementwise sum",
                        .in = "a b",
@@ -33,6 +28,6 @@ const OpDef op_add = { .name = "add",
                        .infer = infer_binary,
                        .grad = grad,
                        .ref = ref,
-                       .cost = cost,
+                       .cost = cost_of_result,
                        .cases = "a[3,5,3,7] b[3,5,3,7]\na[1,5,3,7] b[1,5,1,1]:param\na[1,5,1,1] b[3,5,2,3]\n"
                                 "a[3,1,5,1] b[1,4,1,2]\na[6] b[1]\n" };

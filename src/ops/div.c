@@ -24,11 +24,6 @@ static void ref(const RefCall *c)
     ref_binary(c, value);
 }
 
-static Cost cost(const Node *n, const Type *in, const Type *out)
-{
-    return (Cost) { count_of(&out[0]), 0 };
-}
-
 const OpDef op_div = { .name = "div",
                        .doc = "elementwise quotient",
                        .in = "a b",
@@ -37,6 +32,6 @@ const OpDef op_div = { .name = "div",
                        .infer = infer_binary,
                        .grad = grad,
                        .ref = ref,
-                       .cost = cost,
+                       .cost = cost_of_result,
                        .cases = "a[3,5,3,7] b[3,5,3,7]:pos\na[1,5,3,7] b[1,5,1,1]:pos\na[1,5,1,1] "
                                 "b[3,5,2,3]:pos\na[3,1,5,1] b[1,4,1,2]:pos\na[6] b[1]:pos\n" };

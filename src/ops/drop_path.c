@@ -23,11 +23,6 @@ static void ref(const RefCall *c)
         tensor_set(&c->out[0], i, tensor_get(&c->in[0], i));
 }
 
-static Cost cost(const Node *n, const Type *in, const Type *out)
-{
-    return (Cost) { 0, 0 };
-}
-
 static int64_t view(const Node *n, const Type *in, const Type *out, int k)
 {
     return 0;
@@ -42,6 +37,6 @@ const OpDef op_drop_path = { .name = "drop_path",
                              .infer = infer,
                              .grad = grad,
                              .ref = ref,
-                             .cost = cost,
+                             .cost = cost_nothing,
                              .view = view,
                              .cases = "x[2,5,3,7] rate=0.25\n" };

@@ -4,11 +4,6 @@
  * branch times y has the branch's mean. No gradient: u is chance. */
 #include "ops/ops_util.h"
 
-static Status infer(Infer *c)
-{
-    return infer_like(c, 0);
-}
-
 static void ref(const RefCall *c)
 {
     double rate = attr_float(c->n, "rate");
@@ -16,17 +11,12 @@ static void ref(const RefCall *c)
         tensor_set(&c->out[0], i, tensor_get(&c->in[0], i) < rate ? 0 : 1 / (1 - rate));
 }
 
-static Cost cost(const Node *n, const Type *in, const Type *out)
-{
-    return (Cost) { count_of(&out[0]), 0 };
-}
-
 const OpDef op_drop_scale = { .name = "drop_scale",
                               .doc = "which samples keep a branch, and by what factor",
                               .in = "u",
                               .out = "y",
                               .attrs = "rate=0.0",
-                              .infer = infer,
+                              .infer = infer_same,
                               .ref = ref,
-                              .cost = cost,
+                              .cost = cost_of_result,
                               .cases = "u[7,1,1,1]:wide rate=0.3\n" };

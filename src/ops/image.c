@@ -20,11 +20,6 @@ static void ref(const RefCall *c)
         tensor_set(&c->out[0], i, tensor_get(&c->in[0], i) * scale);
 }
 
-static Cost cost(const Node *n, const Type *in, const Type *out)
-{
-    return (Cost) { count_of(&out[0]), 0 };
-}
-
 const OpDef op_image = { .name = "image",
                          .doc = "bytes to scaled activations",
                          .in = "x",
@@ -32,5 +27,5 @@ const OpDef op_image = { .name = "image",
                          .attrs = "scale=0.00392156862745098",
                          .infer = infer,
                          .ref = ref,
-                         .cost = cost,
+                         .cost = cost_of_result,
                          .cases = "x[1,3,5,7]:u8\nx[3,3,4,4]:u8 scale=0.5\n" };

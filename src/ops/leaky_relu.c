@@ -9,11 +9,6 @@ static double at(const Node *n, double x, double positive, double negative)
     return x > 0 ? positive : attr_float(n, "slope") * negative;
 }
 
-static Status infer(Infer *c)
-{
-    return infer_like(c, 0);
-}
-
 static void grad(Grad *c)
 {
     if (c->dy[0].id) c->dx[0] = graph_emit(c->g, op_leaky_relu.also, INS(c->dy[0], c->in[0]), c->n->attr, c->n->n_attr);
@@ -57,7 +52,7 @@ const OpDef op_leaky_relu = { .name = "leaky_relu",
                               .out = "y",
                               .attrs = "slope=0.01",
                               .flags = OP_INPLACE,
-                              .infer = infer,
+                              .infer = infer_same,
                               .grad = grad,
                               .ref = ref,
                               .cost = cost,

@@ -181,6 +181,11 @@ Status infer_like(Infer *c, int input)
     return DYN_OK;
 }
 
+Status infer_same(Infer *c)
+{
+    return infer_like(c, 0);
+}
+
 Status infer_pair(Infer *c)
 {
     char s[96], t[96];
@@ -190,10 +195,26 @@ Status infer_pair(Infer *c)
     return infer_like(c, 1);
 }
 
+void ref_unary(const RefCall *c, double (*f)(double v))
+{
+    for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
+        tensor_set(&c->out[0], i, f(tensor_get(&c->in[0], i)));
+}
+
 void ref_slope(const RefCall *c, double (*slope)(double v))
 {
     for (int64_t i = 0, n = tensor_count(&c->out[0]); i < n; i++)
         tensor_set(&c->out[0], i, tensor_get(&c->in[0], i) * slope(tensor_get(&c->in[1], i)));
+}
+
+Cost cost_nothing(const Node *n, const Type *in, const Type *out)
+{
+    return (Cost) { 0, 0 };
+}
+
+Cost cost_of_result(const Node *n, const Type *in, const Type *out)
+{
+    return (Cost) { count_of(&out[0]), 0 };
 }
 
 Status infer_binary(Infer *c)
@@ -322,11 +343,6 @@ Tensor kept(const Node *n, const Tensor *y, const Tensor *x)
         k.stride[d] = gone ? 0 : y->stride[from++];
     }
     return k;
-}
-
-Status act_op_infer(Infer *c)
-{
-    return infer_like(c, 0);
 }
 
 void act_op_grad(Grad *c)

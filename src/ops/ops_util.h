@@ -37,12 +37,19 @@ static inline double count_of(const Type *t)
 
 /* ---- elementwise operators ---------------------------------------------------------------------------------- */
 
-/* The result has the type of the given input. */
+/* The result has the type of the given input; of the first one. */
 Status infer_like(Infer *c, int input);
+Status infer_same(Infer *c);
 /* The same for a gradient: input 0, dy, must have the shape of input 1, whose type the result has. */
 Status infer_pair(Infer *c);
+/* y = f(x) */
+void ref_unary(const RefCall *c, double (*f)(double v));
 /* dx = dy * slope(v), for inputs dy, v. */
 void ref_slope(const RefCall *c, double (*slope)(double v));
+
+/* Operators that compute nothing, and those with one operation for each element of their result. */
+Cost cost_nothing(const Node *n, const Type *in, const Type *out);
+Cost cost_of_result(const Node *n, const Type *in, const Type *out);
 
 /* Two operands of equal rank; a dimension of size 1 is repeated to fit the other. y has the dtype of a. */
 Status infer_binary(Infer *c);
@@ -70,7 +77,6 @@ Tensor kept(const Node *n, const Tensor *y, const Tensor *x);
 
 /* The activation is the operator's name; its companion NAME_grad, OpDef.also, takes dy and x, or dy and y where y tells
  * the slope. */
-Status act_op_infer(Infer *c);
 void act_op_grad(Grad *c);
 void act_op_ref(const RefCall *c);
 Cost act_op_cost(const Node *n, const Type *in, const Type *out);

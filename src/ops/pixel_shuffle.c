@@ -50,11 +50,6 @@ static void ref(const RefCall *c)
     copy_shuffled(&c->in[0], &c->out[0], &c->out[0], attr_int(c->n, "scale"));
 }
 
-static Cost cost(const Node *n, const Type *in, const Type *out)
-{
-    return (Cost) { 0, 0 };
-}
-
 /* ---- pixel_unshuffle: x [N,C,r H,r W] -> y [N,C r^2,H,W] -------------------------------------------------------- */
 
 static Status infer_down(Infer *c)
@@ -80,7 +75,7 @@ static const OpDef op_pixel_unshuffle = { .name = "pixel_unshuffle",
                                           .infer = infer_down,
                                           .grad = grad_down,
                                           .ref = ref_down,
-                                          .cost = cost };
+                                          .cost = cost_nothing };
 const OpDef op_pixel_shuffle = { .name = "pixel_shuffle",
                                  .doc = "channels to space",
                                  .in = "x",
@@ -89,6 +84,6 @@ const OpDef op_pixel_shuffle = { .name = "pixel_shuffle",
                                  .infer = infer,
                                  .grad = grad,
                                  .ref = ref,
-                                 .cost = cost,
+                                 .cost = cost_nothing,
                                  .also = &op_pixel_unshuffle,
                                  .cases = "x[1,8,3,2]\nx[3,9,2,3] scale=3\nx[1,4,1,1]\n" };

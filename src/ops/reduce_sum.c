@@ -31,11 +31,6 @@ static void ref_grad(const RefCall *c)
         tensor_set(&c->out[0], i, tensor_get(&dy, i));
 }
 
-static Cost cost_grad(const Node *n, const Type *in, const Type *out)
-{
-    return (Cost) { 0, 0 };
-}
-
 static const OpDef op_reduce_sum_grad = { .name = "reduce_sum_grad",
                                           .doc = "gradient of reduce_sum",
                                           .in = "dy x",
@@ -44,7 +39,7 @@ static const OpDef op_reduce_sum_grad = { .name = "reduce_sum_grad",
                                           .shape_only = 1 << 1,
                                           .infer = infer_reduce_grad,
                                           .ref = ref_grad,
-                                          .cost = cost_grad };
+                                          .cost = cost_nothing };
 const OpDef op_reduce_sum = { .name = "reduce_sum",
                               .doc = "sum over dimensions",
                               .in = "x",

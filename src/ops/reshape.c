@@ -71,11 +71,6 @@ static void ref(const RefCall *c)
         tensor_set(&c->out[0], i, tensor_get(&c->in[0], i));
 }
 
-static Cost cost(const Node *n, const Type *in, const Type *out)
-{
-    return (Cost) { 0, 0 };
-}
-
 /* ---- reshape_like: x, like (only its type) -> the elements of x in the shape of like ---------------------------- */
 
 static Status infer_as(Infer *c)
@@ -101,7 +96,7 @@ static const OpDef op_reshape_like = { .name = "reshape_like",
                                        .infer = infer_as,
                                        .grad = grad_as,
                                        .ref = ref,
-                                       .cost = cost };
+                                       .cost = cost_nothing };
 const OpDef op_reshape = { .name = "reshape",
                            .doc = "same elements under another shape",
                            .in = "x",
@@ -110,7 +105,7 @@ const OpDef op_reshape = { .name = "reshape",
                            .infer = infer,
                            .grad = grad,
                            .ref = ref,
-                           .cost = cost,
+                           .cost = cost_nothing,
                            .also = &op_reshape_like,
                            .cases =
                                "x[3,6,2,5] shape==0,=1,=2*3\nx[1,12,3,1] shape==0,4,-1\nx[3,4,5] shape==0,2,2,=2\n"

@@ -3,11 +3,6 @@
  * scale - a x + b with two numbers. */
 #include "ops/ops_util.h"
 
-static Status infer(Infer *c)
-{
-    return infer_like(c, 0);
-}
-
 static void grad(Grad *c)
 {
     if (c->dy[0].id) c->dx[0] = EMIT(c->g, scale, INS(c->dy[0]), ATTRS(A_FLOAT("a", attr_float(c->n, "a"))));
@@ -31,7 +26,7 @@ const OpDef op_scale = { .name = "scale",
                          .out = "y",
                          .attrs = "a=1.0 b=0.0",
                          .flags = OP_INPLACE,
-                         .infer = infer,
+                         .infer = infer_same,
                          .grad = grad,
                          .ref = ref,
                          .cost = cost,

@@ -41,11 +41,6 @@ static void ref(const RefCall *c)
     }
 }
 
-static Cost cost(const Node *n, const Type *in, const Type *out)
-{
-    return (Cost) { 0, 0 };
-}
-
 static int64_t view(const Node *n, const Type *in, const Type *out, int k)
 {
     return attr_int(n, "dim") == 1 ? k * out[k].shape.dim[1] : -1;
@@ -60,5 +55,5 @@ const OpDef op_split = { .name = "split",
                          .infer = infer,
                          .grad = grad,
                          .ref = ref,
-                         .cost = cost,
+                         .cost = cost_nothing,
                          .cases = "x[2,6,3,3] n_out=2 dim=1\nx[1,6,2,5] n_out=3 dim=1\n" };

@@ -54,11 +54,6 @@ static void ref(const RefCall *c)
         tensor_set(&c->out[0], i, tensor_get(&x, i));
 }
 
-static Cost cost(const Node *n, const Type *in, const Type *out)
-{
-    return (Cost) { 0, 0 };
-}
-
 const OpDef op_transpose = { .name = "transpose",
                              .doc = "dimensions in another order",
                              .in = "x",
@@ -67,5 +62,5 @@ const OpDef op_transpose = { .name = "transpose",
                              .infer = infer,
                              .grad = grad,
                              .ref = ref,
-                             .cost = cost,
+                             .cost = cost_nothing,
                              .cases = "x[3,5,7]\nx[1,5,3,7] perm=0,2,3,1\nx[3,2,4,5] perm=3,0,2,1\nx[4,5] perm=1,0\n" };
