@@ -55,11 +55,12 @@ LIB_SRC  := $(sort $(shell find src -name '*.c' -not -path 'src/cli/*' -not -pat
 CLI_SRC  := $(sort $(wildcard src/cli/*.c))
 # Kernels under isa/ are compiled once per level: ISA_NAME(f) becomes avx512_f, and the backend picks what the CPU has.
 ISA_SRC  := $(sort $(wildcard src/backend/cpu/isa/*.c))
-ISAS     := sse2 avx2 avx512 avx512bf16
+ISAS     := sse2 avx2 avx512 avx512bf16 amx
 ISA_sse2 := -msse2
 ISA_avx2 := -mavx2 -mfma -mf16c
 ISA_avx512 := $(ISA_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
+ISA_amx  := $(ISA_avx512bf16) -mamx-tile -mamx-bf16
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$(i).o))
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
 TESTS    := $(sort $(basename $(notdir $(wildcard tests/test_*.c))))

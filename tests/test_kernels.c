@@ -6,13 +6,13 @@
  * Kernels are found through the backend: a new one needs a line here only when its shapes want it. */
 #include "ops_case.h"
 
-#include "backend/backend.h"
+#include "backend/cpu/cpu.h"
 
 #include <math.h>
 
 static Error err;
 
-static const char *const levels[] = { "sse2", "avx2", "avx512", "avx512bf16" };
+enum { MAX_LEVELS = 8 }; /* vector levels */
 
 /* Shapes beyond the operators' own cases: odd tails, several threads' worth of work, the sizes of real models. `!`
  * marks what a kernel must take, so that one that declines by mistake shows. */
@@ -304,24 +304,19 @@ static Tensor copy_of(const Tensor *t, Arena *a)
     return c;
 }
 
-/* One device for each level that the processor has and each number of threads; levels beyond it are capped to its best,
- * and running those again would prove nothing. */
+/* One device for each level that the processor has and each number of threads. */
 typedef struct Device {
     Backend *b;
     const char *level;
 } Device;
-static Device device[2 * COUNT_OF(levels)];
+static Device device[2 * MAX_LEVELS];
 static int n_device;
 
 static int open_devices(void **state)
 {
     static const int threads[] = { 1, 3 };
-    int n_levels = __builtin_cpu_supports("avx512bf16") ? 4
-                   : __builtin_cpu_supports("avx512bw") ? 3
-                   : __builtin_cpu_supports("avx2")     ? 2
-                                                        : 1;
-    for (int i = 0; i < 2 * n_levels; i++) {
-        device[i].level = levels[i / 2];
+    for (int i = 0; i < 2 * MAX_LEVELS && isa_at(i / 2); i++) {
+        device[i].level = isa_at(i / 2)->name;
         setenv("DYN_CPU", device[i].level, 1);
         if (backend_open("cpu", threads[i % 2], NULL, &device[i].b, &err) != DYN_OK) return -1;
         n_device++;
@@ -414,7 +409,7 @@ static void ref_level_claims_nothing(void **state)
                                why, sizeof why));
     backend_close(&b);
     setenv("DYN_CPU", "mmx", 1);
-    assert_fails(backend_open("cpu", 1, NULL, &b, &err), DYN_USAGE, "avx512bf16");
+    assert_fails(backend_open("cpu", 1, NULL, &b, &err), DYN_USAGE, "amx");
     unsetenv("DYN_CPU");
     graph_free(&r.g);
     arena_free(&a);

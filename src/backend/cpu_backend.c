@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * backend_cpu - host memory, and the kernels of cpu/ asked by falling priority. The environment variable DYN_CPU caps
- * the vector level for tests: sse2, avx2, avx512, avx512bf16; "ref" lets no kernel claim, so that everything runs by
- * its plain reference. */
+ * the vector level for tests: sse2, avx2, avx512, avx512bf16, amx; "ref" lets no kernel claim, so that everything runs
+ * by its plain reference. */
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/onednn_util.h"
 
@@ -38,11 +38,11 @@ static Status open_cpu(Backend *b, Error *err)
     cpu->isa = isa_pick(cap);
     if (cpu->isa) cpu->dnn = dnn_new();
     if (cpu->isa && cpu->dnn) {
-        b->fast_bf16 = str_eq(cpu->isa->name, "avx512bf16");
+        b->fast_bf16 = cpu->isa->conv_form(BF16).pairs;
         return DYN_OK;
     }
     Status s = cpu->isa ? fail_nomem(err, sizeof *cpu)
-                        : fail(err, DYN_USAGE, "DYN_CPU=%s: wants ref, sse2, avx2, avx512 or avx512bf16", cap);
+                        : fail(err, DYN_USAGE, "DYN_CPU=%s: wants ref, sse2, avx2, avx512, avx512bf16 or amx", cap);
     close_cpu(b);
     return s;
 }

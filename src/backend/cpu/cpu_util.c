@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/cpu.h"
 
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 bool decline(char *why, size_t n, const char *fmt, ...)
 {
     va_list ap;
@@ -47,21 +51,33 @@ Act act_of(const char *name)
 #define DECLARE_AVX2(ret, fn, params) ret avx2_##fn params;
 #define DECLARE_AVX512(ret, fn, params) ret avx512_##fn params;
 #define DECLARE_AVX512BF16(ret, fn, params) ret avx512bf16_##fn params;
+#define DECLARE_AMX(ret, fn, params) ret amx_##fn params;
 ISA_FUNCTIONS(DECLARE_SSE2)
 ISA_FUNCTIONS(DECLARE_AVX2)
 ISA_FUNCTIONS(DECLARE_AVX512)
 ISA_FUNCTIONS(DECLARE_AVX512BF16)
+ISA_FUNCTIONS(DECLARE_AMX)
 
 #define FILL_SSE2(ret, fn, params) .fn = sse2_##fn,
 #define FILL_AVX2(ret, fn, params) .fn = avx2_##fn,
 #define FILL_AVX512(ret, fn, params) .fn = avx512_##fn,
 #define FILL_AVX512BF16(ret, fn, params) .fn = avx512bf16_##fn,
+#define FILL_AMX(ret, fn, params) .fn = amx_##fn,
 static const Isa levels[] = {
-    { .name = "sse2", ISA_FUNCTIONS(FILL_SSE2) },
-    { .name = "avx2", ISA_FUNCTIONS(FILL_AVX2) },
-    { .name = "avx512", ISA_FUNCTIONS(FILL_AVX512) },
-    { .name = "avx512bf16", ISA_FUNCTIONS(FILL_AVX512BF16) },
+    { .name = "sse2", ISA_FUNCTIONS(FILL_SSE2) },     { .name = "avx2", ISA_FUNCTIONS(FILL_AVX2) },
+    { .name = "avx512", ISA_FUNCTIONS(FILL_AVX512) }, { .name = "avx512bf16", ISA_FUNCTIONS(FILL_AVX512BF16) },
+    { .name = "amx", ISA_FUNCTIONS(FILL_AMX) },
 };
+
+/* CPUID leaf 7, EDX: bit 22 AMX-BF16, bit 24 AMX-TILE. The tile registers are 8 KB of state that Linux saves only for
+ * processes that have asked for it; the grant holds for all threads and cannot be taken back. */
+static bool has_amx(void)
+{
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1) &&
+           !syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA);
+}
 
 static bool cpu_has(int level)
 {
@@ -72,6 +88,7 @@ static bool cpu_has(int level)
         return cpu_has(1) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     case 3: return cpu_has(2) && __builtin_cpu_supports("avx512bf16");
+    case 4: return cpu_has(3) && has_amx();
     default: return false;
     }
 }
