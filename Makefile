@@ -65,9 +65,11 @@ LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$(B)/%.$(i
 CLI_OBJ  := $(CLI_SRC:%.c=$(B)/%.o)
 TESTS    := $(sort $(basename $(notdir $(wildcard tests/test_*.c))))
 TEST_BIN := $(TESTS:%=$(B)/tests/%)
+# What has threads of its own.
+TSAN_TESTS := test_work test_data
 FUZZERS  := $(patsubst %.c,$(B)/%,$(sort $(wildcard fuzz/fuzz_*.c)))
 
-.PHONY: all help FORCE deps demo test check fuzz bench install clean format docs size
+.PHONY: all help FORCE deps demo test check fuzz leaks tsan bench install clean format docs size
 all: $(B)/dynyolo $(B)/libdynyolo.a $(B)/libdynyolo.so $(B)/dynyolo.pc
 
 help:
@@ -79,7 +81,9 @@ help:
 ## make test     set up, build and run the tests
 ## make check    everything that must be green before a commit lands: both compilers, format, tidy, rooms, sanitizers, fuzz
 ## make bench    time against the peers side by side
-## make fuzz     throw FUZZ_SECONDS (default 30) of damaged input at each reader
+## make fuzz     throw FUZZ_SECONDS (default 60) of damaged input at each reader
+## make leaks    every command under the leak check of AddressSanitizer
+## make tsan     the loader's tests and a short training under ThreadSanitizer
 ## make install  into PREFIX (default /usr/local)
 
 $(B)/%.o: %.c $(GEN)
@@ -87,11 +91,13 @@ $(B)/%.o: %.c $(GEN)
 	$(if $(V),,@echo '  CC  $<')
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
+# No fuzzer runs a kernel; instrumented, they take most of the time of its build.
+ISA_EXTRA := $(if $(filter release,$(MODE)),-O3) $(if $(filter fuzz,$(MODE)),-fno-sanitize=all)
 define isa_rule
 $(B)/%.$(1).o: %.c $(GEN)
 	@mkdir -p $$(@D)
 	$(if $(V),,@echo '  CC  $$< $(1)')
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(if $(filter release,$(MODE)),-O3) -ffp-contract=fast $(ISA_$(1)) -DISA=$(1) -DISA_$(1) -MMD -MP -c $$< -o $$@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ISA_EXTRA) -ffp-contract=fast $(ISA_$(1)) -DISA=$(1) -DISA_$(1) -MMD -MP -c $$< -o $$@
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
@@ -109,7 +115,7 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libdynyolo.a
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS) -lcmocka
 $(B)/bench/%: $(B)/bench/%.o $(B)/libdynyolo.a
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LDLIBS)
-$(B)/fuzz/%: $(B)/fuzz/%.o $(B)/libdynyolo.a
+$(B)/fuzz/%: $(B)/fuzz/%.o $(B)/src/cli/words_util.o $(B)/libdynyolo.a
 	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDFLAGS) $(LDLIBS)
 $(B)/dynyolo.pc: Makefile
 	@mkdir -p $(@D)
@@ -135,6 +141,13 @@ fuzz:
 	@$(MAKE) -j$(JOBS) --no-print-directory CC=clang MODE=fuzz B=build-fuzz fuzzers
 	@B=build-fuzz sh fuzz/run.sh $(FUZZERS:$(B)/%=build-fuzz/%)
 
+leaks:
+	@$(MAKE) -j$(JOBS) --no-print-directory MODE=asan B=build-asan build-asan/dynyolo
+	@sh tools/leaks.sh build-asan/dynyolo
+tsan:
+	@$(MAKE) -j$(JOBS) --no-print-directory CC=clang MODE=tsan B=build-tsan build-tsan/dynyolo $(TSAN_TESTS:%=build-tsan/tests/%)
+	@sh tools/tsan.sh build-tsan $(TSAN_TESTS)
+
 install: all
 	install -Dm755 $(B)/dynyolo $(DESTDIR)$(PREFIX)/bin/dynyolo
 	install -Dm644 include/dynyolo.h $(DESTDIR)$(PREFIX)/include/dynyolo.h
@@ -158,6 +171,7 @@ check: deps
 	@echo '== tests under address and undefined-behaviour sanitizers'
 	@$(CHECK_MAKE) MODE=asan B=build-asan tests >/dev/null
 	@B=build-asan sh tests/run.sh $(SANITIZED:$(B)/%=build-asan/%)
+	@echo '== leaks'; sh tools/leaks.sh build-asan/dynyolo
 	@echo '== fuzz'; $(CHECK_MAKE) fuzz FUZZ_SECONDS=$(or $(FUZZ_SECONDS),10)
 	@echo '== docs'; sh tools/docs_check.sh build-gcc/dynyolo
 	@echo '== tests'; B=build-gcc sh tests/run.sh $(TEST_BIN:$(B)/%=build-gcc/%)

@@ -12,7 +12,7 @@ for bin in "$@"; do
     [ -f "fuzz/$name.seeds" ] && for f in $(cat "fuzz/$name.seeds"); do cp "$f" "$corpus"/; done
     dict=
     [ -f "fuzz/$name.dict" ] && dict=-dict=fuzz/$name.dict
-    if "$bin" "$corpus" $dict -max_total_time="${FUZZ_SECONDS:-30}" -timeout=10 -rss_limit_mb=4096 -max_len=20000 \
+    if "$bin" "$corpus" $dict -max_total_time="${FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=4096 -max_len=20000 \
         -artifact_prefix="$B/crash-$name-" -print_final_stats=1 >"$B/$name.log" 2>&1; then
         clean=$((clean + 1))
         echo "$name: clean, $(sed -n 's/^stat::number_of_executed_units: *//p' "$B/$name.log") inputs"

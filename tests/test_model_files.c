@@ -244,6 +244,24 @@ static void rewrite(const char *from, const char *to, const char *drop_note, con
     arena_free(&a);
 }
 
+/* A file of a few hundred bytes that describes a model of 200 million weights. Were they allocated before the tensors
+ * are counted, they would be missing: another message. */
+static void test_larger_than_its_file(void **state)
+{
+    static const char yaml[] = "nc: 1\nbackbone: [[-1, 1, Conv, [4096, 3, 2]], [-1, 1, Conv, [4096, 3, 2]]]\n"
+                               "head: [[[1], 1, Detect, [nc]]]\n";
+    static const float w[4] = { 0 };
+    BlobNote note[] = { { "dynyolo", "1" }, { "model", yaml }, { "names", "[\"a\"]" } };
+    Blob blob = { .name = "w", .dtype = F32, .rank = 1, .dim = { 4 }, .data = w, .bytes = sizeof w };
+    BlobFile f = { &blob, 1, note, COUNT_OF(note) };
+    Model *m = NULL;
+    char path[256];
+    snprintf(path, sizeof path, "%s", temp("bare.safetensors"));
+    assert_ok(safetensors_write(path, &f, &err));
+    assert_fails(model_load(path, NULL, &m, &err), DYN_FORMAT, "describes a model of");
+    assert_null(m);
+}
+
 static void test_refusals(void **state)
 {
     char from[256], to[256];
@@ -269,7 +287,7 @@ int main(void)
         cmocka_unit_test(test_native_round_trip), cmocka_unit_test(test_state_dict),
         cmocka_unit_test(test_transfer_counts),   cmocka_unit_test(test_file_shape),
         cmocka_unit_test(test_released),          cmocka_unit_test(test_file_before_stock),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_refusals),          cmocka_unit_test(test_larger_than_its_file),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -109,10 +109,24 @@ static void test_resume_refused(void **state)
 
     BlobFile f;
     assert_ok(safetensors_read(a, path, &f, &err));
+    r.job.opt.resume = last;
+    static const char *const odd[][3] = { { "epoch", "9000000000000000000", "out of range" },
+                                          { "batch", "-1", "negative" },
+                                          { "epochs", "0", "negative" },
+                                          { "seconds", "nan", "out of range" },
+                                          { "updates", "x", "not a number" } };
+    for (size_t k = 0; k < COUNT_OF(odd); k++)
+        for (size_t i = 0; i < f.n_note; i++) {
+            if (!str_eq(f.note[i].key, odd[k][0])) continue;
+            const char *was = f.note[i].value;
+            f.note[i].value = odd[k][1];
+            assert_ok(safetensors_write(path, &f, &err));
+            assert_fails(train_run(&r.job, &r.result, &err), DYN_FORMAT, odd[k][2]);
+            f.note[i].value = was;
+        }
     for (size_t i = 0; i < f.n_note; i++)
         if (str_eq(f.note[i].key, "run")) f.note[i].value = "0123456789abcdef";
     assert_ok(safetensors_write(path, &f, &err));
-    r.job.opt.resume = last;
     assert_fails(train_run(&r.job, &r.result, &err), DYN_FORMAT, "two different runs");
     f.n--;
     assert_ok(safetensors_write(path, &f, &err));

@@ -21,6 +21,16 @@ static Status fill(Model *m, const char *path, const BlobFile *blobs, Arena *a, 
                 path, (long long)t.copied, (long long)t.total, t.missing[0]);
 }
 
+/* What a model may have whose tensors all come from this file; scheduled parameters, of a few values each, may be
+ * missing from it. */
+static int64_t most_values(const BlobFile *f)
+{
+    int64_t n = 1 << 16;
+    for (size_t i = 0; i < f->n; i++)
+        n += blob_count(&f->blob[i]);
+    return n;
+}
+
 /* ---- .pt ----------------------------------------------------------------------------------------------------- */
 
 static Status take_names(Model *m, const char *path, const Yaml *names, Error *err)
@@ -89,6 +99,7 @@ static Status load_pt(const char *path, const ModelOptions *given, Arena *a, Mod
     ModelOptions o = { .log = given->log };
     TRY(pt_read(a, path, &f, err));
     TRY(pt_options(path, &f, &o, err));
+    o.most_values = most_values(&f.blobs);
     TRY(model_from_yaml(path, f.yaml, &o, m, err));
     TRY(fill(*m, path, &f.blobs, a, err));
     TRY(take_names(*m, path, f.names, err));
@@ -139,6 +150,7 @@ static Status load_native(const char *path, const ModelOptions *given, Arena *a,
     TRY(read_compat(path, blob_note(&f, "compat"), &o.compat, err));
     TRY(yaml_parse(a, path, text, strlen(text), &y, err));
     o.scale = recorded_scale(y);
+    o.most_values = most_values(&f);
     TRY(model_from_yaml(path, y, &o, m, err));
     TRY(fill(*m, path, &f, a, err));
     TRY(read_names(*m, path, blob_note(&f, "names"), err));

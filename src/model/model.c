@@ -84,6 +84,17 @@ Status model_set_names(Model *m, const char *const *names, Error *err)
     return DYN_OK;
 }
 
+/* A small file may describe a model that no memory holds. */
+static Status check_values(const Model *m, const ModelOptions *o, Error *err)
+{
+    int64_t n = 0;
+    for (int i = 0; o->most_values > 0 && i < graph_n_params(m->g); i++)
+        n += shape_count(&graph_param_spec(m->g, i)->shape);
+    if (n <= o->most_values) return DYN_OK;
+    return fail(err, DYN_FORMAT, "%s: describes a model of %lld weights and holds at most %lld", m->file, (long long)n,
+                (long long)o->most_values);
+}
+
 static Status make(Model *m, const char *file, const Yaml *yaml, const ModelOptions *o, Error *err)
 {
     Description d;
@@ -96,6 +107,7 @@ static Status make(Model *m, const char *file, const Yaml *yaml, const ModelOpti
     TRY(description_read(m->a, file, tree, o, &d, err));
     TRY(graph_new(&m->g, err));
     TRY(model_build_graph(m, &d, o, err));
+    TRY(check_values(m, o, err));
     TRY(complete_yaml(m, tree, err));
     TRY(number_names(m, err));
     TRY(slab_new(m->g, &m->w, err));

@@ -73,7 +73,8 @@ typedef struct ModelOptions {
     const char *scale; /* NULL: from the file name, the key `scale`, or the first of `scales` with a warning */
     uint64_t seed;     /* of the initial values */
     ModelCompat compat;
-    const Log *log; /* may be NULL */
+    int64_t most_values; /* > 0: DYN_FORMAT when the parameters have more elements; nothing is allocated for them */
+    const Log *log;      /* may be NULL */
 } ModelOptions;
 
 /* ---- building ------------------------------------------------------------------------------------------------ */

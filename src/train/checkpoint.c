@@ -13,7 +13,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <unistd.h>
+
+#define MAX_COUNT ((int64_t)1 << 40) /* of epochs, batches, steps; their products are computed with */
 
 enum { MAX_SLABS = 3 + OPTIM_MAX_STATE, MAX_NOTES = 24 };
 
@@ -208,10 +211,13 @@ static Status read_numbers(Trainer *t, const BlobFile *f, const char *path, Erro
         const char *text = note_or_empty(f, field[i].key);
         bool ok = field[i].i ? str_to_int(text, field[i].i) : str_to_double(text, field[i].f);
         if (!ok) return fail(err, DYN_FORMAT, "%s: note '%s' is '%s', not a number", path, field[i].key, text);
+        if (field[i].i ? *field[i].i > MAX_COUNT : !isfinite(*field[i].f))
+            return fail(err, DYN_FORMAT, "%s: note '%s' is %s, out of range", path, field[i].key, text);
     }
     const TrainState *s = &t->at;
-    if (s->epoch < 0 || s->batch < 0 || s->last_step < -1 || s->pending < 0 || s->updates < 0 || t->optim->t < 0)
-        return fail(err, DYN_FORMAT, "%s: a count is negative", path);
+    if (s->epoch < 0 || s->batch < 0 || s->last_step < -1 || s->pending < 0 || s->updates < 0 ||
+        s->stopper.best_epoch < 0 || t->optim->t < 0 || t->epochs < 1)
+        return fail(err, DYN_FORMAT, "%s: a count is negative or no epoch is planned", path);
     return DYN_OK;
 }
 
