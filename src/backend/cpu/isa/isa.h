@@ -48,6 +48,7 @@ typedef struct Norm {
 } Norm;
 
 #include "backend/cpu/isa/conv.h"
+#include "backend/cpu/isa/conv_dw.h"
 #include "backend/cpu/isa/mix.h"
 #include "backend/cpu/isa/mix_grad.h"
 #include "backend/cpu/isa/sample.h"
@@ -115,6 +116,12 @@ enum { ATTENTION_BUFFER = 4096 };
     /* sum, like packed weights, += the transformed weights' gradient from tiles [lo, hi) of x and dy (in y) */        \
     X(void, winograd_dw,                                                                                               \
       (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, float *sum, void *scratch))                   \
+    /* weights' gradient of bf16 by tiles, where the level has them: that of output rows [lo, hi), not none, and       \
+     * blocks of outputs [o0, o1) to sum */                                                                            \
+    X(bool, conv_dw_here, (void))                                                                                      \
+    X(void, conv_dw, (const ConvDw *j, int64_t lo, int64_t hi, int64_t o0, int64_t o1, float *sum, void *scratch))     \
+    /* outputs [lo, hi) of dw [O,C,kh,kw], the sum of n sums, `apart` floats each */                                   \
+    X(void, conv_dw_add, (const ConvDw *j, const float *sum, int n, int64_t apart, int64_t lo, int64_t hi, float *dw)) \
     /* the floats (bf16: pairs) [lo, hi) of a mixture without factors, from whole vectors to whole vectors */          \
     X(void, mix, (const MixJob *j, int64_t lo, int64_t hi))                                                            \
     /* blocks [lo, hi) of a mixture: with factors; f32 3x3 weights as winograd wants them, from taps inside */         \
