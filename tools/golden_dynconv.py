@@ -20,8 +20,14 @@ def per_sample(x, a, bank, bias, stride, pad, dilation, groups):
     return torch.cat(out)
 
 
-def symmetric(p):
-    return lambda x: F.pad(x, (p, p, p, p))
+class Symmetric:
+    """p zeros on each side."""
+
+    def __init__(self, p):
+        self.p = p
+
+    def __call__(self, x):
+        return F.pad(x, (self.p,) * 4)
 
 
 class Attention(nn.Module):
@@ -41,7 +47,7 @@ class Dynamic_conv2d(nn.Module):
     def __init__(self, c1, c2, kernel_size, ratio=0.25, stride=1, padding=0, dilation=1, groups=1, bias=True, K=4,
                  temperature=34, init_weight=True, hidden_plus_one=False, fc2_bias=False):
         super().__init__()
-        self.geometry = stride, symmetric(padding), dilation, groups
+        self.geometry = stride, Symmetric(padding), dilation, groups
         self.weight = nn.Parameter(torch.zeros(K, c2, c1 // groups, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.zeros(K, c2)) if bias else None
         self.attention = Attention(c1, ratio, K, temperature, hidden_plus_one, fc2_bias)
@@ -67,15 +73,15 @@ def cond_padding(padding, k, s, d):
     """Section B.2."""
     reach = d * (k - 1)
     if isinstance(padding, int):
-        return symmetric(padding)
+        return Symmetric(padding)
     if padding == "valid":
-        return symmetric(0)
+        return Symmetric(0)
     if padding == "same" and (s > 1 or reach % 2):
         def pad(x):
             total = [max((math.ceil(n / s) - 1) * s + reach + 1 - n, 0) for n in x.shape[2:]]
             return F.pad(x, (total[1] // 2, total[1] - total[1] // 2, total[0] // 2, total[0] - total[0] // 2))
         return pad
-    return symmetric((s - 1 + reach) // 2)
+    return Symmetric((s - 1 + reach) // 2)
 
 
 class CondConv(nn.Module):

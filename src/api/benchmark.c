@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * dyn_benchmark: whole-model time (median over runs) and the time of each step with the kernel that ran. */
+ * dyn_benchmark: whole-model time (median over runs) and the time of each node with the kernel that ran. */
 #include "api/benchmark.h"
 #include "api/api.h"
 
@@ -24,33 +24,45 @@ typedef struct Timing {
     double *step_ms; /* minimum over the timed runs, by step */
 } Timing;
 
-Status benchmark_runs(Program *p, int64_t n, const volatile bool *stop, double *ms, Error *err)
+static bool as_json(const DynOptions *o)
+{
+    return o->format && str_eq(o->format, "json");
+}
+
+Status benchmark_program(void *program, Error *err)
+{
+    return program_run(program, err);
+}
+
+Status benchmark_runs(BenchmarkRun *run, void *what, int64_t n, const volatile bool *stop, double *ms, Error *err)
 {
     enum { WARM_UP = 3 };
     for (int i = 0; i < WARM_UP; i++)
-        TRY(program_run(p, err));
+        TRY(run(what, err));
     for (int64_t i = 0; i < n; i++) {
         if (*stop) return fail(err, DYN_STOPPED, "stopped");
         double start = clock_ms();
-        TRY(program_run(p, err));
+        TRY(run(what, err));
         ms[i] = clock_ms() - start;
     }
     return DYN_OK;
 }
 
-static Status measure(Program *p, int64_t iters, const volatile bool *stop, Arena *a, Timing *t, Error *err)
+/* Whole runs, and where a table is wanted some more of the program, step by step. */
+static Status measure(BenchmarkRun *run, void *what, Program *p, const DynOptions *o, const volatile bool *stop,
+                      Arena *a, Timing *t, Error *err)
 {
     enum { STEP_RUNS = 5 };
-    int n = program_n_steps(p);
-    double *ms = ARENA_ARRAY(a, double, iters);
+    int n = program_n_steps(p), step_runs = as_json(o) ? 0 : STEP_RUNS;
+    double *ms = ARENA_ARRAY(a, double, o->iters);
     t->step_ms = ARENA_ARRAY(a, double, n + 1);
-    if (!ms || !t->step_ms) return fail_nomem(err, (size_t)iters * sizeof *ms);
-    TRY(benchmark_runs(p, iters, stop, ms, err));
-    t->median_ms = benchmark_median(ms, iters);
+    if (!ms || !t->step_ms) return fail_nomem(err, (size_t)o->iters * sizeof *ms);
+    TRY(benchmark_runs(run, what, o->iters, stop, ms, err));
+    t->median_ms = benchmark_median(ms, o->iters);
     t->min_ms = ms[0];
     for (int k = 0; k < n; k++)
         t->step_ms[k] = INFINITY;
-    for (int r = 0; r < STEP_RUNS; r++) {
+    for (int r = 0; r < step_runs; r++) {
         TRY(program_run_timed(p, err));
         for (int k = 0; k < n; k++)
             t->step_ms[k] = MIN(t->step_ms[k], program_step(p, k).ms);
@@ -89,7 +101,7 @@ static Status report(DynContext *ctx, const DynOptions *o, const DynModel *model
     ProgramStats stats = program_stats(p);
     const char *what = o->train_step ? "train" : "inference", *act = model->act == BF16 ? "bf16" : "f32";
     double per_image = t->median_ms / (double)o->batch;
-    bool json = o->format && str_eq(o->format, "json");
+    bool json = as_json(o);
     char *text;
     if (json)
         text = arena_printf(ctx->job,
@@ -122,7 +134,7 @@ static Status inference(DynContext *ctx, const DynOptions *o, DynModel *model, D
     round_imgsz(ctx, o, model->m->max_stride, size);
     TRY(model_detector(model, &d, err));
     TRY(detector_program(d, o->batch, size[0], size[1], &p, err));
-    TRY(measure(p, o->iters, &ctx->stop, ctx->job, &t, err));
+    TRY(measure(benchmark_program, p, p, o, &ctx->stop, ctx->job, &t, err));
     return report(ctx, o, model, p, &t, event, user, err);
 }
 
@@ -149,8 +161,10 @@ Status benchmark_batch(Arena *a, int64_t nc, int64_t n, const int64_t size[2], T
 Status train_step_open(TrainStep *t, const Model *m, DType act, Backend *backend, const TrainBatch *b, Error *err)
 {
     double items[3];
-    *t = (TrainStep) { 0 };
+    *t = (TrainStep) { .weights = &m->w };
     Status s = slab_new(m->g, &t->grads, err);
+    if (s == DYN_OK) s = slab_new(m->g, &t->ema, err);
+    if (s == DYN_OK) s = optim_new(optims_find("SGD"), m->g, 0, &t->optim, err);
     if (s == DYN_OK)
         s = programs_open(&t->programs, m, (LossGain) { 7.5, 0.5, 1.5 }, act, backend, &m->w, &t->grads, err);
     if (s == DYN_OK) s = programs_run(&t->programs, b, items, err);
@@ -159,10 +173,24 @@ Status train_step_open(TrainStep *t, const Model *m, DType act, Backend *backend
     return s;
 }
 
+Status train_step_run(void *step, Error *err)
+{
+    enum { MAX_NORM = 10 };
+    static const double no_lr[N_GROUP] = { 0 };
+    TrainStep *t = step;
+    TRY(program_run(t->p, err));
+    float clip = optim_clip(optim_norm(t->optim, &t->grads), MAX_NORM);
+    optim_step(t->optim, t->weights, &t->grads, no_lr, 0.9, clip);
+    ema_update(&t->ema, t->weights, ++t->updates);
+    return DYN_OK;
+}
+
 void train_step_close(TrainStep *t)
 {
     programs_close(&t->programs);
     slab_free(&t->grads);
+    slab_free(&t->ema);
+    optim_free(&t->optim);
 }
 
 static Status train_step(DynContext *ctx, const DynOptions *o, DynModel *model, DynEventFn *event, void *user,
@@ -175,7 +203,7 @@ static Status train_step(DynContext *ctx, const DynOptions *o, DynModel *model, 
     round_imgsz(ctx, o, model->m->max_stride, size);
     TRY(benchmark_batch(ctx->job, model->m->nc, o->batch, size, &batch, err));
     TRY(train_step_open(&step, model->m, model->act, model->backend, &batch, err));
-    Status s = measure(step.p, o->iters, &ctx->stop, ctx->job, &t, err);
+    Status s = measure(train_step_run, &step, step.p, o, &ctx->stop, ctx->job, &t, err);
     if (s == DYN_OK) s = report(ctx, o, model, step.p, &t, event, user, err);
     train_step_close(&step);
     return s;

@@ -92,7 +92,7 @@ static Status time_inference(const Costs *c, const Model *m, DType act, const in
     DetectorSpec spec = { .graph = m->g, .params = &m->w, .backend = c->backend, .act = act, .fold = true };
     TRY(detector_new(&spec, &d, err));
     Status s = detector_program(d, 1, size[0], size[1], &p, err);
-    if (s == DYN_OK) s = benchmark_runs(p, c->runs, &c->j->ctx->stop, ms, err);
+    if (s == DYN_OK) s = benchmark_runs(benchmark_program, p, c->runs, &c->j->ctx->stop, ms, err);
     detector_free(&d);
     return s;
 }
@@ -107,7 +107,7 @@ static Status time_training(const Costs *c, const Model *m, const int64_t size[2
     TRY(train_step_open(&step, m, c->act, c->backend, &batch, err));
     ProgramStats stats = program_stats(step.p);
     *mb = ((double)stats.slab_bytes + (double)stats.const_bytes + SLABS * 4.0 * (double)m->w.n) / 1e6;
-    Status s = benchmark_runs(step.p, c->runs, &c->j->ctx->stop, ms, err);
+    Status s = benchmark_runs(train_step_run, &step, c->runs, &c->j->ctx->stop, ms, err);
     train_step_close(&step);
     return s;
 }
