@@ -7,7 +7,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+enum { HUGE_PAGE = 2 << 20 };
 
 static atomic_long fail_countdown; /* 0: off; 1: the next allocation fails, and every one after it */
 
@@ -24,9 +27,21 @@ static bool must_fail(void)
     return n == 1;
 }
 
+/* Whole huge pages of a large block: one page fault for 2 MiB in place of 512, and fewer misses of the TLB. Where the
+ * system does not know them the block is as good as any. */
+static void *huge_alloc(size_t bytes)
+{
+    void *p = aligned_alloc(HUGE_PAGE, bytes);
+#ifdef MADV_HUGEPAGE
+    if (p) madvise(p, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+#endif
+    return p;
+}
+
 void *mem_alloc(size_t bytes)
 {
     if (bytes > SIZE_MAX - 64 || must_fail()) return NULL;
+    if (bytes >= 2 * HUGE_PAGE) return huge_alloc(mem_round(bytes));
     return aligned_alloc(64, bytes ? mem_round(bytes) : 64);
 }
 

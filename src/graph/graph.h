@@ -163,6 +163,8 @@ Status slab_new(const Graph *g, Slab *s, Error *err); /* zeroed */
 void slab_free(Slab *s);
 /* Initial values, a function of (seed, parameter name) only. */
 void slab_init(const Graph *g, Slab *s, uint64_t seed);
+/* Those alone that no random number is drawn for: enough where the others are about to be read from a file. */
+void slab_init_known(const Graph *g, Slab *s);
 
 /* ---- building ----------------------------------------------------------------------------------------------- */
 

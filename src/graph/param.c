@@ -36,15 +36,30 @@ static float initial(const Init *init, int64_t k, int64_t n, Rng *r)
     }
 }
 
-void slab_init(const Graph *g, Slab *s, uint64_t seed)
+static bool is_drawn(const Init *init)
+{
+    return init->kind == INIT_UNIFORM || init->kind == INIT_NORMAL;
+}
+
+static void fill(const Graph *g, Slab *s, uint64_t seed, bool drawn)
 {
     for (size_t i = 0; i < g->n_param; i++) {
         const ParamSpec *p = g->param[i];
-        if (p->offset < 0) continue;
+        if (p->offset < 0 || (is_drawn(&p->init) && !drawn)) continue;
         float *w = s->data + p->offset;
         int64_t n = shape_count(&p->shape);
         Rng r = rng_at(seed, 0, 0, rng_key(p->name));
         for (int64_t k = 0; k < n; k++)
             w[k] = initial(&p->init, k, n, &r);
     }
+}
+
+void slab_init(const Graph *g, Slab *s, uint64_t seed)
+{
+    fill(g, s, seed, true);
+}
+
+void slab_init_known(const Graph *g, Slab *s)
+{
+    fill(g, s, 0, false);
 }

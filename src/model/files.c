@@ -96,7 +96,7 @@ static Status keep_facts(Model *m, const Yaml *train_args, const char *version, 
 static Status load_pt(const char *path, const ModelOptions *given, Arena *a, Model **m, Error *err)
 {
     PtFile f;
-    ModelOptions o = { .log = given->log };
+    ModelOptions o = { .log = given->log, .filled = true };
     TRY(pt_read(a, path, &f, err));
     TRY(pt_options(path, &f, &o, err));
     o.most_values = most_values(&f.blobs);
@@ -138,7 +138,7 @@ static Status read_names(Model *m, const char *path, const char *text, Error *er
 static Status load_native(const char *path, const ModelOptions *given, Arena *a, Model **m, Error *err)
 {
     BlobFile f;
-    ModelOptions o = { .log = given->log };
+    ModelOptions o = { .log = given->log, .filled = true };
     const Yaml *y, *args = NULL;
     TRY(safetensors_read(a, path, &f, err));
     const char *text = blob_note(&f, "model"), *args_text = blob_note(&f, "train_args");

@@ -113,7 +113,10 @@ static Status make(Model *m, const char *file, const Yaml *yaml, const ModelOpti
     TRY(slab_new(m->g, &m->w, err));
     m->count = ARENA_ARRAY(m->a, int64_t, graph_n_params(m->g));
     if (!m->count) return fail_nomem(err, sizeof *m->count);
-    model_init(m, o->seed);
+    if (o->filled)
+        slab_init_known(m->g, &m->w);
+    else
+        model_init(m, o->seed);
     return DYN_OK;
 }
 

@@ -72,6 +72,7 @@ typedef struct ModelOptions {
     int64_t nc, ch;    /* 0: as the file says; otherwise they replace what the file says */
     const char *scale; /* NULL: from the file name, the key `scale`, or the first of `scales` with a warning */
     uint64_t seed;     /* of the initial values */
+    bool filled;       /* the caller gives every trained parameter a value: none is drawn at random */
     ModelCompat compat;
     int64_t most_values; /* > 0: DYN_FORMAT when the parameters have more elements; nothing is allocated for them */
     const Log *log;      /* may be NULL */
