@@ -80,7 +80,7 @@ help:
 ## make demo     set up, build, draw a data set, train, compare two dynamic variants, validate, predict
 ## make test     set up, build and run the tests
 ## make check    everything that must be green before a commit lands: both compilers, format, tidy, rooms, sanitizers, fuzz
-## make bench    time against the peers side by side
+## make bench    time against the peers side by side, into bench-out/: ROWS='infer* memory' ROUNDS=3 (bench/table.py)
 ## make fuzz     throw FUZZ_SECONDS (default 60) of damaged input at each reader
 ## make leaks    every command under the leak check of AddressSanitizer
 ## make tsan     the loader's tests and a short training under ThreadSanitizer
@@ -135,6 +135,9 @@ test: deps
 demo: deps
 	@$(MAKE) -j$(JOBS) --no-print-directory all
 	@B=$(B) sh tools/demo.sh
+
+bench: all $(B)/bench/bench_data
+	@B=$(B) python3 bench/table.py --rows '$(or $(ROWS),*)' --rounds $(or $(ROUNDS),5)
 
 fuzzers: $(FUZZERS)
 fuzz:
