@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Seeds of fuzz_image beyond tests/data/image: small pictures that take each codec through the paths it has.
+"""Seeds beyond the files of tests/data: small pictures that take each codec through the paths it has, and a pickle with
+a value of every kind that the reader builds.
 
-usage: python3 tools/fuzz_seeds.py [fuzz/seeds/image]     (needs Pillow and NumPy)"""
+usage: python3 tools/fuzz_seeds.py [fuzz/seeds]     (needs Pillow and NumPy)"""
 import struct
 import sys
 import zlib
@@ -10,7 +11,8 @@ import zlib
 import numpy as np
 from PIL import Image
 
-out = sys.argv[1] if len(sys.argv) > 1 else "fuzz/seeds/image"
+seeds = sys.argv[1] if len(sys.argv) > 1 else "fuzz/seeds"
+out = seeds + "/image"
 y, x = np.mgrid[0:13, 0:17]
 rgb = np.stack([x * 15, y * 19, (x * y) % 256], -1).astype(np.uint8)
 grey = rgb[..., 2]
@@ -71,3 +73,33 @@ with open(f"{out}/masks.bmp", "wb") as f:  # 16 bits, 5-6-5, rows from the top
 with open(f"{out}/os2.bmp", "wb") as f:  # the oldest header, 24 bits
     rows = b"".join(r.tobytes() + b"\0" for r in rgb[::-1, :, ::-1])
     f.write(b"BM" + struct.pack("<IHHI", 26 + len(rows), 0, 0, 26) + struct.pack("<IHHHH", 12, 17, 13, 1, 24) + rows)
+
+
+def text(s):
+    return b"X" + struct.pack("<I", len(s)) + s.encode()
+
+
+def call(path, *args):
+    module, name = path.rsplit(".", 1)
+    return f"c{module}\n{name}\n(".encode() + b"".join(args) + b"tR"
+
+
+def ints(*values):
+    return b"(" + b"".join(b"K" + bytes([v]) for v in values) + b"t"
+
+
+storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + b"K\x06tQ"
+dense = storage + b"K\0" + ints(2, 3) + ints(3, 1) + b"\x89" + call("collections.OrderedDict")
+values = [
+    b"\x8a\x02\xff\x7f", b"\x8a\x09" + b"\xff" * 9, b"J\xff\xff\xff\xff", b"M\x01\x02", b"G?\xf8" + bytes(6), b"N", b"\x88",
+    call("builtins.tuple", ints(1, 2)), call("builtins.list", ints(1, 2)), call("builtins.set", ints(1, 1)),
+    call("builtins.dict", b"(" + ints(1, 2) + ints(3, 4) + b"t"), call("torch.Size", ints(2, 3)),
+    call("pathlib.PosixPath", text("/"), text("a"), text("b.pt")), call("collections.defaultdict", b"cbuiltins\nlist\n"),
+    call("torch._utils._rebuild_tensor_v2", dense),
+    call("torch._utils._rebuild_parameter", call("torch._utils._rebuild_tensor_v2", dense), b"\x88", b"}"),
+    call("torch._tensor._rebuild_from_type_v2", b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch\nTensor\n",
+         b"(" + dense + b"t", b"N"),
+    call("models.yolo.Thing", b"K\x01") + b"}" + text("a") + b"K\x02s" + b"b",
+]
+with open(f"{seeds}/pt/kinds.pkl", "wb") as f:
+    f.write(b"\x80\x02}(" + b"".join(text(f"k{i}") + v for i, v in enumerate(values)) + b"u.")
