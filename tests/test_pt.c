@@ -119,6 +119,7 @@ static void other_files(void **state)
         { "pt_big_endian.pt", "big-endian", DYN_UNSUPPORTED },
         { "pt_wrong_size.pt", "'data/0' has 4 bytes, its 24 elements need 96", DYN_FORMAT },
         { "pt_bomb.pt", "claims 16777216 bytes", DYN_FORMAT },
+        { "pt_overlap.pt", "overlap at 'archive/data/", DYN_FORMAT },
         { "pt_endless.pt", "more than 1000000 entries", DYN_FORMAT },
     };
     PtFile f;

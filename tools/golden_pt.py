@@ -16,6 +16,7 @@ import struct
 import sys
 import types
 import zipfile
+import zlib
 from collections import OrderedDict
 
 import numpy as np
@@ -158,6 +159,31 @@ def endless():
     return m
 
 
+def overlapping(path, n=8, size=512):
+    """Storages whose zip entries lie inside one another, so that n of them take the room of one: the quoted headers of
+    D. Fifield, "A better zip bomb" (2019), without compression."""
+    def local(name, data, crc):
+        return struct.pack("<IHHHHHIIIHH", 0x04034b50, 20, 0, 0, 0, 33, crc, len(data), len(data), len(name), 0) + name + data
+
+    body, entries, at = bytes(size), [], {}
+    for i in range(n):
+        name = f"archive/data/{i}".encode()
+        entries.append((name, zlib.crc32(body), len(body)))
+        body = local(name, body, zlib.crc32(body))
+    for name, _, _ in entries:
+        at[name] = body.index(struct.pack("<H", len(name)) + b"\0\0" + name) - 26
+    one = b"ctorch._utils\n_rebuild_tensor_v2\n((X\7\0\0\0storagectorch\nByteStorage\nX\1\0\0\0%dX\3\0\0\0cpuM%stQK\0K\1\x85K\1\x85\x89NtR"
+    pkl = b"\x80\2}(" + b"".join(b"X\1\0\0\0%d" % i + one % (i, struct.pack("<H", e[2])) for i, e in enumerate(entries)) + b"u."
+    name = b"archive/data.pkl"
+    at[name] = len(body)
+    entries.append((name, zlib.crc32(pkl), len(pkl)))
+    body += local(name, pkl, zlib.crc32(pkl))
+    central = b"".join(struct.pack("<IHHHHHHIIIHHHHHII", 0x02014b50, 20, 20, 0, 0, 0, 33, crc, n, n, len(name), 0, 0, 0, 0, 0, at[name]) + name
+                       for name, crc, n in entries)
+    with open(path, "wb") as f:
+        f.write(body + central + struct.pack("<IHHHHIIH", 0x06054b50, 0, 0, len(entries), len(entries), len(central), len(body), 0))
+
+
 def table(path, out):
     ckpt = load_with_stand_ins(path)
     model = ckpt.get("ema") or ckpt["model"]
@@ -191,6 +217,7 @@ def make(weights):
     torch.save({"zeros": torch.zeros(4 << 20)}, OUT + "pt_bomb.pt")
     repack(OUT + "pt_bomb.pt", OUT + "pt_bomb.pt.tmp", zipfile.ZIP_DEFLATED)
     os.replace(OUT + "pt_bomb.pt.tmp", OUT + "pt_bomb.pt")
+    overlapping(OUT + "pt_overlap.pt")
     torch.save({"model": endless()}, OUT + "pt_endless.pt")
     for letter in "ns" if weights else "":
         table(f"{weights}/yolov8{letter}.pt", OUT + f"pt_yolov8{letter}.txt")

@@ -2,7 +2,7 @@
  *
  * The container of a .pt file (spec 10.1): a zip with ROOT/data.pkl and ROOT/data/KEY, read through libzip. An entry is
  * unpacked only when a tensor asks for it, and only when its sizes make sense: no larger than the file when stored, no
- * more than two hundred times its packed size when compressed. */
+ * more than two hundred times its packed size when compressed, all of them together no larger than the file. */
 #include "formats/pt_util.h"
 
 #include <zip.h>
@@ -16,6 +16,7 @@ typedef struct Archive {
     zip_t *zip;
     char *root;          /* "archive" */
     const void **loaded; /* [entries] bytes of the entries read so far */
+    uint64_t packed;     /* and what they take in the file */
     Error *err;
 } Archive;
 
@@ -29,6 +30,8 @@ static Status read_entry(Archive *r, zip_uint64_t index, const char *what, const
     if (st.comp_size > r->n_file || (stored ? st.size != st.comp_size : st.size / MAX_RATIO > st.comp_size))
         return fail(r->err, DYN_FORMAT, "%s: entry '%s' claims %llu bytes packed into %llu", r->file, what,
                     (unsigned long long)st.size, (unsigned long long)st.comp_size);
+    if ((r->packed += st.comp_size) > r->n_file) /* each byte serves one entry, else a small file fills the memory */
+        return fail(r->err, DYN_FORMAT, "%s: entries of the zip overlap at '%s'", r->file, what);
     char *bytes = arena_alloc(r->a, (size_t)st.size + 1);
     if (!bytes) return fail_nomem(r->err, (size_t)st.size);
     zip_file_t *f = zip_fopen_index(r->zip, index, 0);
