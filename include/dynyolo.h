@@ -95,7 +95,7 @@ typedef struct DynOptions {
     bool exist_ok, verbose, save, plots;
     int64_t threads, workers, batch, imgsz[2], seed;
     /* train */
-    const char *pretrained, *optimizer, *freeze, *cache, *resume, *parity;
+    const char *pretrained, *optimizer, *freeze, *cache, *resume, *parity, *structure;
     int64_t epochs, patience, save_period, close_mosaic, nbs, nc;
     double time, fraction, multi_scale, min_transfer;
     bool single_cls, rect, cos_lr, val, amp;
@@ -104,8 +104,8 @@ typedef struct DynOptions {
         cutmix;
     /* val and predict */
     double conf, iou;
-    int64_t max_det, line_width;
-    const char *classes;
+    int64_t max_det, line_width, category_base;
+    const char *classes, *metrics;
     bool half, augment, agnostic_nms, save_json, save_txt, save_conf, save_crop, show_labels, show_conf, show_boxes;
     /* synth, benchmark */
     int64_t n, n_classes, iters;

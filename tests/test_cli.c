@@ -3,6 +3,7 @@
  * The command as a user has it: what it understands (spec 12.1), what it writes (spec 9), what it says and the status
  * it ends with. Runs $B/dynyolo in a folder of its own. */
 #include "command.h"
+#include "formats/blob.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -263,6 +264,45 @@ static void benchmark_and_info_of_a_fresh_model(void **state)
     assert_says(out, "3,157,200 parameters");
 }
 
+/* Ledger of spec 0.3: what 8.4.0 builds has one layer more (2.9), and starts boxes at 2 (2.8). */
+static void structure_is_that_of_a_version(void **state)
+{
+    assert_runs("info model=yolov8n.yaml imgsz=64 verbose=False");
+    assert_says(out, "129 layers, 3,157,200 parameters");
+    assert_runs("info model=yolov8n.yaml imgsz=64 verbose=False structure=current");
+    assert_says(out, "130 layers, 3,157,200 parameters");
+    assert_refuses(2, "structure=new: wants classic or current", "info model=yolov8n.yaml structure=new");
+    assert_runs("synth out=made n=10 imgsz=64 classes=2");
+    for (int current = 0; current < 2; current++) { /* untrained but for steps too small to see */
+        assert_runs("train model=yolov8n.yaml data=made imgsz=64 epochs=1 batch=8 optimizer=SGD lr0=1e-9 plots=False "
+                    "warmup_bias_lr=0 project=st exist_ok name=s%d structure=%s",
+                    current, current ? "current" : "classic");
+        Arena *a = arena_new();
+        BlobFile f;
+        assert_ok(safetensors_read(a, arena_printf(a, "st/s%d/weights/best.safetensors", current), &f, &err));
+        int seen = 0;
+        for (size_t i = 0; i < f.n; i++)
+            if (str_eq(f.blob[i].name, "model.22.cv2.0.2.bias")) {
+                assert_true(fabs(((const float *)f.blob[i].data)[5] - (current ? 2 : 1)) < 1e-4);
+                seen++;
+            }
+        assert_int_equal(seen, 1);
+        arena_free(&a);
+    }
+    assert_runs("val model=st/s0/weights/best.safetensors data=made imgsz=64 project=st name=v plots=False save_json "
+                "category_base=0");
+    json_error_t why;
+    json_t *j = json_load_file("st/v/predictions.json", 0, &why);
+    assert_true(json_is_array(j) && json_array_size(j) > 0);
+    int64_t least = 9, most = 0;
+    for (size_t i = 0; i < json_array_size(j); i++) {
+        int64_t id = json_integer_value(json_object_get(json_array_get(j, i), "category_id"));
+        least = MIN(least, id), most = MAX(most, id);
+    }
+    assert_true(least == 0 && most <= 1);
+    json_decref(j);
+}
+
 /* Interrupted in its second epoch, the run ends with 130 and a checkpoint; resumed, it has every epoch once. */
 static void an_interrupted_training_goes_on(void **state)
 {
@@ -317,6 +357,7 @@ int main(void)
         cmocka_unit_test(sources_of_every_kind),
         cmocka_unit_test(odd_pictures_are_read_or_refused),
         cmocka_unit_test(benchmark_and_info_of_a_fresh_model),
+        cmocka_unit_test(structure_is_that_of_a_version),
         cmocka_unit_test(an_interrupted_training_goes_on),
     };
     return cmocka_run_group_tests(tests, setup, command_teardown);

@@ -436,9 +436,24 @@ static void json_lines(void **state)
     free(text);
 }
 
+/* Spec, ledger 0.3: 8.4.37, 8.3.168, 8.3.198. */
+static void test_rules_go_by_name(void **state)
+{
+    Error err;
+    MetricRules r;
+    assert_ok(metric_rules(NULL, &r, &err));
+    assert_true(r.ap == AP_SLANTED && r.space == MATCH_ORIGINAL && r.fitness == FITNESS_CLASSIC);
+    assert_ok(metric_rules("classic", &r, &err));
+    assert_true(r.ap == AP_SLANTED && r.space == MATCH_ORIGINAL && r.fitness == FITNESS_CLASSIC);
+    assert_ok(metric_rules("current", &r, &err));
+    assert_true(r.ap == AP_DROP && r.space == MATCH_LETTERBOX && r.fitness == FITNESS_MAP);
+    assert_fails(metric_rules("Current", &r, &err), DYN_USAGE, "metrics=Current: wants classic or current");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rules_go_by_name),
         cmocka_unit_test(nms_is_torchvisions),
         cmocka_unit_test(nms_is_its_definition),
         cmocka_unit_test(nms_edges),

@@ -26,7 +26,9 @@ static int make_dir(void **state)
 
 static int remove_dir(void **state)
 {
-    static const char *const names[] = { "a.safetensors", "b.safetensors", "a.pt", "yolov8.yaml", "bare.safetensors" };
+    static const char *const names[] = { "a.safetensors",      "b.safetensors",    "a.pt",
+                                         "yolov8.yaml",        "bare.safetensors", "unscaled.safetensors",
+                                         "compat.safetensors", "compat.pt" };
     for (size_t i = 0; i < COUNT_OF(names); i++)
         unlink(temp(names[i]));
     return rmdir(dir);
@@ -99,7 +101,7 @@ static void test_state_dict(void **state)
     Transfer t;
     assert_ok(model_save_pt(m, temp("a.pt"), &err));
     assert_fails(model_load(temp("a.pt"), NULL, &other, &err), DYN_UNSUPPORTED, "without a model description");
-    assert_ok(model_read_blobs(temp("a.pt"), a, &f, &err));
+    assert_ok(model_read_blobs(temp("a.pt"), a, &f, NULL, &err));
     other = small(3, "nn.SiLU()");
     model_init(other, 99);
     assert_memory_not_equal(m->w.data, other->w.data, (size_t)m->w.n * sizeof(float));
@@ -141,8 +143,8 @@ static void test_file_shape(void **state)
     assert_ok(graph_status(m->g, &err));
     assert_ok(model_save(m, temp("a.safetensors"), NULL, 0, &err));
     assert_ok(model_save_pt(m, temp("a.pt"), &err));
-    assert_ok(model_read_blobs(temp("a.safetensors"), a, &native, &err));
-    assert_ok(model_read_blobs(temp("a.pt"), a, &pt, &err));
+    assert_ok(model_read_blobs(temp("a.safetensors"), a, &native, NULL, &err));
+    assert_ok(model_read_blobs(temp("a.pt"), a, &pt, NULL, &err));
     for (int k = 0; k < 2; k++) {
         const BlobFile *f = k ? &pt : &native;
         const Blob *b = blob_find(f, "model.0.conv.weight");
@@ -194,7 +196,7 @@ static void test_released(void **state)
         assert_int_equal(graph_n_params(m->g), 355);
         assert_ok(model_info(m, 640, a, &info, &err));
         assert_int_equal(info.params, T[i].params);
-        assert_ok(model_read_blobs(path, a, &f, &err));
+        assert_ok(model_read_blobs(path, a, &f, NULL, &err));
         assert_int_equal(f.n, 355);
         for (int k = 0; k < 355; k++) {
             const ParamSpec *p = graph_param_spec(m->g, k);
@@ -212,6 +214,45 @@ static void test_released(void **state)
         model_free(&other);
         arena_free(&a);
     }
+}
+
+/* pt_unscaled.pt has 16 classes, and a first row of nominal width 16 that its version of the reference did not scale
+ * (spec 1.4, rule 4): PyTorch's own shapes, tools/golden_pt.py. */
+static void test_width_that_equals_the_class_count(void **state)
+{
+    Model *m = NULL, *again = NULL;
+    assert_ok(model_load("tests/data/pt_unscaled.pt", NULL, &m, &err));
+    assert_int_equal(m->row[0].shape.dim[1], 16);
+    assert_int_equal(m->row[1].shape.dim[1], 8);
+    assert_ok(model_save(m, temp("unscaled.safetensors"), NULL, 0, &err));
+    assert_ok(model_load(temp("unscaled.safetensors"), NULL, &again, &err));
+    assert_int_equal(again->row[0].shape.dim[1], 16);
+    assert_memory_equal(again->w.data, m->w.data, m->w.n * sizeof *m->w.data);
+    model_free(&again);
+    assert_ok(model_from_yaml("new.yaml", m->yaml, NULL, &again, &err)); /* what is built here is scaled */
+    assert_int_equal(again->row[0].shape.dim[1], 8);
+    model_free(&again);
+    model_free(&m);
+}
+
+/* What the version of a file did differently comes with its tensors, from one reading. */
+static void test_compat_comes_with_the_tensors(void **state)
+{
+    Arena *a = arena_new();
+    BlobFile f;
+    ModelCompat c;
+    Model *m = small(3, "nn.SiLU()");
+    m->compat.sppf_no_act = true;
+    assert_ok(model_save(m, temp("compat.safetensors"), NULL, 0, &err));
+    assert_ok(model_save_pt(m, temp("compat.pt"), &err));
+    model_free(&m);
+    assert_ok(model_read_blobs(temp("compat.safetensors"), a, &f, &c, &err));
+    assert_true(c.sppf_no_act && !c.width_nc_quirk);
+    assert_ok(model_read_blobs(temp("compat.pt"), a, &f, &c, &err)); /* a state dict says nothing */
+    assert_true(!c.sppf_no_act && !c.width_nc_quirk);
+    assert_ok(model_read_blobs("tests/data/pt_unscaled.pt", a, &f, &c, &err));
+    assert_true(!c.sppf_no_act && c.width_nc_quirk);
+    arena_free(&a);
 }
 
 /* A file in the way of a stock name wins, its unified form too. */
@@ -284,10 +325,16 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_native_round_trip), cmocka_unit_test(test_state_dict),
-        cmocka_unit_test(test_transfer_counts),   cmocka_unit_test(test_file_shape),
-        cmocka_unit_test(test_released),          cmocka_unit_test(test_file_before_stock),
-        cmocka_unit_test(test_refusals),          cmocka_unit_test(test_larger_than_its_file),
+        cmocka_unit_test(test_native_round_trip),
+        cmocka_unit_test(test_state_dict),
+        cmocka_unit_test(test_transfer_counts),
+        cmocka_unit_test(test_file_shape),
+        cmocka_unit_test(test_released),
+        cmocka_unit_test(test_file_before_stock),
+        cmocka_unit_test(test_width_that_equals_the_class_count),
+        cmocka_unit_test(test_compat_comes_with_the_tensors),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_larger_than_its_file),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

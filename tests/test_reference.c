@@ -82,6 +82,30 @@ static void compare(char size, bool rect, bool slow, const Figures *want)
     assert_true(m.map50_95 > want->map - 3e-3);
 }
 
+/* Recall ends below 1, so the area under curves that drop there is smaller (spec 8.6); fitness is one of two formulas
+ * (7.10). */
+static void metrics_of_another_version(void **state)
+{
+    DynMetrics m[2];
+    DynOptions o;
+    const char *weights = shared_dir("data/weights/yolov8n.pt");
+    if (!weights || !data_yaml[0]) skip_without("data/weights/yolov8n.pt");
+    dyn_options_defaults(&o, DYN_VAL);
+    o.model = weights, o.data = data_yaml, o.project = dir, o.precision = "f32", o.plots = false;
+    o.imgsz[0] = o.imgsz[1] = 160;
+    for (int k = 0; k < 2; k++) {
+        o.metrics = k ? "current" : "classic";
+        assert_ok(dyn_validate(ctx, &o, NULL, NULL, &m[k], &err));
+        printf("# metrics=%s: mAP50 %.5f mAP50-95 %.5f\n", o.metrics, m[k].map50, m[k].map50_95);
+    }
+    assert_true(m[1].map50_95 > 0.05 && m[1].map50_95 < m[0].map50_95 - 1e-3);
+    assert_true(fabs(m[0].fitness - (0.1 * m[0].map50 + 0.9 * m[0].map50_95)) < 1e-12);
+    assert_true(m[1].fitness == m[1].map50_95);
+    o.metrics = "old";
+    assert_int_equal(dyn_validate(ctx, &o, NULL, NULL, &m[0], &err), DYN_USAGE);
+    assert_non_null(strstr(err.text, "metrics=old: wants classic or current"));
+}
+
 static void yolov8n_rect(void **state)
 {
     compare('n', true, false, &n_rect);
@@ -169,8 +193,12 @@ static void boxes_of_predict(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(boxes_of_predict), cmocka_unit_test(yolov8n_rect),   cmocka_unit_test(yolov8n_square),
-        cmocka_unit_test(yolov8s_rect),     cmocka_unit_test(yolov8s_square),
+        cmocka_unit_test(metrics_of_another_version),
+        cmocka_unit_test(boxes_of_predict),
+        cmocka_unit_test(yolov8n_rect),
+        cmocka_unit_test(yolov8n_square),
+        cmocka_unit_test(yolov8s_rect),
+        cmocka_unit_test(yolov8s_square),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -111,7 +111,7 @@ static inline Status validate(void *user, const Slab *w, bool last, TrainMetrics
     Run *r = user;
     double v = r->map[r->validated++];
     assert_int_equal(w->n, r->m->w.n);
-    *m = (TrainMetrics) { .precision = v, .recall = v, .map50 = v, .map = v, .loss = { 3, 2, 1 } };
+    *m = (TrainMetrics) { .precision = v, .recall = v, .map50 = v, .map = v, .fitness = v, .loss = { 3, 2, 1 } };
     return DYN_OK;
 }
 

@@ -139,6 +139,26 @@ def detector(root="ultralytics.nn.tasks.DetectionModel", act=None, fused=False):
     return m
 
 
+def unscaled():
+    """A whole detector whose class count is the nominal width of its first row, which the reference therefore does not scale."""
+    torch.manual_seed(5)
+    c, nc, width = "ultralytics.nn.modules.conv.", 16, 8
+    head, dfl = fake_class("ultralytics.nn.modules.head.Detect")(), fake_class("ultralytics.nn.modules.block.DFL")()
+    tail = lambda ci, cm, co: nn.Sequential(conv(c, ci, cm, 3, nn.SiLU()), conv(c, cm, cm, 3, nn.SiLU()), nn.Conv2d(cm, co, 1))
+    head.cv2, head.cv3 = nn.ModuleList([tail(width, 16, 16)]), nn.ModuleList([tail(width, 16, nc)])
+    dfl.conv = nn.Conv2d(4, 1, 1, bias=False)
+    dfl.conv.weight.data = torch.arange(4.0).view(1, 4, 1, 1)
+    head.dfl, head.nc = dfl, nc
+    m = fake_class("ultralytics.nn.tasks.DetectionModel")()
+    m.model = nn.Sequential(conv(c, 3, nc, 3, nn.SiLU()), conv(c, nc, width, 3, nn.SiLU()), head)
+    for row, source, layer in zip(range(3), (-1, -1, [1]), m.model):
+        layer.i, layer.f = row, source
+    m.yaml = {"nc": nc, "scales": {"n": [1.0, 0.5, 64]}, "scale": "n", "reg_max": 4,
+              "backbone": [[-1, 1, "Conv", [nc, 3, 2]], [-1, 1, "Conv", [12, 3, 2]]], "head": [[[1], 1, "Detect", ["nc"]]]}
+    m.names, m.nc, m.task = {i: f"c{i}" for i in range(nc)}, nc, "detect"
+    return m.half()
+
+
 def repack(path, out, method, change=()):
     """The same entries packed anew, some with other contents, some new."""
     with zipfile.ZipFile(path) as a, zipfile.ZipFile(out, "w", method) as b:
@@ -212,6 +232,7 @@ def make(weights):
     torch.save({"model": detector("ultralytics.nn.tasks.SegmentationModel")}, OUT + "pt_segment.pt")
     torch.save({"model": detector("models.yolo.DetectionModel")}, OUT + "pt_yolov5.pt")
     torch.save({"epoch": 1, "loss": 0.5}, OUT + "pt_nothing.pt")
+    torch.save({"epoch": -1, "model": unscaled(), "ema": None, "version": "8.2.0"}, OUT + "pt_unscaled.pt")
     repack(OUT + "pt_state.pt", OUT + "pt_big_endian.pt", zipfile.ZIP_STORED, {"byteorder": b"big"})
     repack(OUT + "pt_state.pt", OUT + "pt_wrong_size.pt", zipfile.ZIP_STORED, {"data/0": b"1234"})
     torch.save({"zeros": torch.zeros(4 << 20)}, OUT + "pt_bomb.pt")

@@ -169,6 +169,7 @@ static Status read_lists(CompareJob *j, Error *err)
 Status compare_options(CompareJob *j, Error *err)
 {
     bool resume = !option_false(j->o.resume);
+    TRY(metric_rules(j->o.metrics, &j->rules, err));
     if (!resume) TRY(read_lists(j, err)); /* what is wrong there leaves no folder behind */
     TRY(resume ? old_folder(j, err) : run_folder(&j->o, DYN_COMPARE, j->a, &j->dir, err));
     char *args = path_join(j->a, j->dir, "args.yaml");
@@ -178,6 +179,7 @@ Status compare_options(CompareJob *j, Error *err)
     else if (resume)
         return fail(err, DYN_IO, "'%s' holds no comparison to go on with", j->dir);
     if (resume) TRY(read_lists(j, err));
+    TRY(metric_rules(j->o.metrics, &j->rules, err)); /* of the folder, when it goes on */
     return write_args(j->dir, &j->o, DYN_COMPARE, err);
 }
 

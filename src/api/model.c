@@ -23,7 +23,8 @@ DynStatus dyn_model_open(DynContext *ctx, const char *path, const DynOptions *op
     ModelOptions mo = {
         .nc = options->nc, .scale = options->scale_letter, .seed = (uint64_t)options->seed, .log = &ctx->log
     };
-    Status s = model_load(path, &mo, &model->m, err);
+    Status s = model_structure(options->structure, &mo.compat, err);
+    if (s == DYN_OK) s = model_load(path, &mo, &model->m, err);
     if (s == DYN_OK)
         s = backend_open(options->device ? options->device : "cpu", (int)options->threads, &ctx->log, &model->backend,
                          err);

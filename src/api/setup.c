@@ -85,19 +85,20 @@ void setup_detections(const Detection *det, size_t n, DynDetection *out)
         out[i] = (DynDetection) { det[i].x1, det[i].y1, det[i].x2, det[i].y2, det[i].conf, det[i].cls };
 }
 
-ValidateSpec setup_validation(DynContext *ctx, const DynOptions *o, int64_t stride)
+Status setup_validation(DynContext *ctx, const DynOptions *o, int64_t stride, ValidateSpec *spec, Error *err)
 {
-    ValidateSpec s = { .nms = nms_options(nms_defaults_val(), o),
-                       .single_cls = o->single_cls,
-                       .augment = o->augment,
-                       .stride = stride,
-                       .plots = o->plots,
-                       .save_json = o->save_json,
-                       .save_txt = o->save_txt,
-                       .save_conf = o->save_conf,
-                       .stop = &ctx->stop };
-    s.nms.agnostic |= o->single_cls;
-    return s;
+    *spec = (ValidateSpec) { .nms = nms_options(nms_defaults_val(), o),
+                             .single_cls = o->single_cls,
+                             .augment = o->augment,
+                             .stride = stride,
+                             .plots = o->plots,
+                             .save_json = o->save_json,
+                             .save_txt = o->save_txt,
+                             .save_conf = o->save_conf,
+                             .categories = o->category_base ? CATEGORY_NEXT : CATEGORY_INDEX,
+                             .stop = &ctx->stop };
+    spec->nms.agnostic |= o->single_cls;
+    return metric_rules(o->metrics, &spec->rules, err);
 }
 
 Status setup_metrics(DynContext *ctx, const ValidateResult *r, const char *const *names, bool per_class,
@@ -108,7 +109,7 @@ Status setup_metrics(DynContext *ctx, const ValidateResult *r, const char *const
                           .recall = e->r,
                           .map50 = e->map50,
                           .map50_95 = e->map,
-                          .fitness = eval_fitness(e, FITNESS_CLASSIC),
+                          .fitness = r->fitness,
                           .preprocess_ms = r->ms[0],
                           .inference_ms = r->ms[1],
                           .postprocess_ms = r->ms[2],

@@ -17,7 +17,7 @@ Status setup_val_loader(const DynContext *ctx, const DynOptions *o, const Datase
 /* cache= of the options, within two thirds of the memory that is free. */
 void setup_cache(const DynOptions *o, LoaderOptions *lo);
 /* What a validation is told by the options; loader, names and nc are the caller's to fill. */
-ValidateSpec setup_validation(DynContext *ctx, const DynOptions *o, int64_t stride);
+Status setup_validation(DynContext *ctx, const DynOptions *o, int64_t stride, ValidateSpec *spec, Error *err);
 /* What a prediction is told by the options; class numbers live in the arena. */
 Status setup_prediction(DynContext *ctx, const DynOptions *o, int64_t stride, Arena *a, PredictSpec *spec, Error *err);
 /* Boxes as the public struct; out has room for n. */

@@ -53,51 +53,53 @@ static Status transfer(TrainRun *r, const BlobFile *src, const char *from, Error
     return DYN_OK;
 }
 
-/* What the reference did differently in the version that weights are from, if they say; which layers there are is the
- * description's. */
-static ModelCompat compat_of(const char *pretrained)
+/* pretrained=FILE is read once: its tensors, and what the reference did differently in the version that they are from.
+ * Which layers there are is the description's. */
+static Status read_pretrained(TrainRun *r, BlobFile *blobs, ModelCompat *c, Error *err)
 {
-    Error ignored; /* transfer says what is wrong with the file */
-    Model *m = NULL;
-    ModelCompat c = { 0 };
-    if (model_load(pretrained, NULL, &m, &ignored) == DYN_OK) c = m->compat;
-    model_free(&m);
-    c.depthwise_cls = c.width_nc_quirk = false;
-    return c;
+    TRY(model_read_blobs(r->o.pretrained, r->a, blobs, c, err));
+    c->depthwise_cls = c->width_nc_quirk = false;
+    return DYN_OK;
 }
 
-/* A weights file is rebuilt for the data set's classes and what fits is copied; a description starts fresh. */
+/* A weights file rebuilt for the data set's classes; what fits of it is copied unless other weights are given. */
+static Status rebuild_model(TrainRun *r, ModelOptions *mo, bool copy, Error *err)
+{
+    Model *src;
+    BlobFile blobs;
+    ModelOptions as_is = { .log = &r->ctx->log };
+    TRY(model_load(r->o.model, &as_is, &src, err));
+    mo->compat = src->compat;
+    mo->compat.width_nc_quirk &= mo->nc == src->nc; /* another class count would hit other rows, or none */
+    Status s = model_structure(r->o.structure, &mo->compat, err);
+    if (s == DYN_OK) s = model_from_yaml(src->file, src->yaml, mo, &r->model, err);
+    if (s == DYN_OK && copy) {
+        s = model_blobs(src, &src->w, r->a, &blobs, err);
+        if (s == DYN_OK) s = transfer(r, &blobs, r->o.model, err);
+    }
+    model_free(&src);
+    return s;
+}
+
+/* A description starts fresh, or from pretrained=FILE. */
 static Status build_model(TrainRun *r, int64_t nc, Error *err)
 {
-    const char *path = r->o.model, *pretrained = r->o.pretrained;
+    const char *path = r->o.model;
     ModelOptions mo = { .nc = nc, .scale = r->o.scale_letter, .seed = (uint64_t)r->o.seed, .log = &r->ctx->log };
-    bool weights = str_ends_nocase(path, ".pt") || str_ends_nocase(path, ".safetensors");
+    bool weights = str_ends_nocase(path, ".pt") || str_ends_nocase(path, ".safetensors"),
+         own = option_true(r->o.pretrained), other = !own && !option_false(r->o.pretrained);
+    BlobFile blobs;
+    if (other) TRY(read_pretrained(r, &blobs, &mo.compat, err));
     if (weights) {
-        Model *src;
-        BlobFile blobs;
-        ModelOptions as_is = { .log = &r->ctx->log };
-        TRY(model_load(path, &as_is, &src, err));
-        mo.compat = src->compat;
-        Status s = model_from_yaml(src->file, src->yaml, &mo, &r->model, err);
-        if (s == DYN_OK && option_true(pretrained)) {
-            s = model_blobs(src, &src->w, r->a, &blobs, err);
-            if (s == DYN_OK) s = transfer(r, &blobs, path, err);
-        }
-        model_free(&src);
-        TRY(s);
+        TRY(rebuild_model(r, &mo, own, err));
     } else {
-        if (!option_true(pretrained) && !option_false(pretrained)) mo.compat = compat_of(pretrained);
+        TRY(model_structure(r->o.structure, &mo.compat, err));
         TRY(model_from_file(path, &mo, &r->model, err));
     }
-    if (option_true(pretrained) || option_false(pretrained)) {
-        bool taken = weights && option_true(pretrained);
-        if (taken || !(r->o.min_transfer > 0)) return DYN_OK;
-        return fail(err, DYN_USAGE, "min_transfer=%g, but there are no weights to begin from: give pretrained=FILE",
-                    r->o.min_transfer);
-    }
-    BlobFile blobs;
-    TRY(model_read_blobs(pretrained, r->a, &blobs, err));
-    return transfer(r, &blobs, pretrained, err);
+    if (other) return transfer(r, &blobs, r->o.pretrained, err);
+    if ((weights && own) || !(r->o.min_transfer > 0)) return DYN_OK;
+    return fail(err, DYN_USAGE, "min_transfer=%g, but there are no weights to begin from: give pretrained=FILE",
+                r->o.min_transfer);
 }
 
 /* freeze=10: rows 0..9; freeze=[0, 2]: those. */
@@ -184,18 +186,18 @@ static Status label_plot(TrainRun *r, Error *err)
 
 /* ---- validation -------------------------------------------------------------------------------------------------- */
 
-static ValidateSpec validation(TrainRun *r, Progress *progress)
+static Status validation(TrainRun *r, Progress *progress, ValidateSpec *s, Error *err)
 {
-    ValidateSpec s = setup_validation(r->ctx, &r->o, r->model->max_stride);
-    s.loader = r->val_loader;
-    s.names = r->val->names;
-    s.nc = r->val->nc;
-    s.augment = s.save_json = s.save_txt = false;
-    s.stop = NULL; /* a stop waits for the end of the epoch's validation, so that a resumed run has the same rows */
-    s.progress = progress_validation;
+    TRY(setup_validation(r->ctx, &r->o, r->model->max_stride, s, err));
+    s->loader = r->val_loader;
+    s->names = r->val->names;
+    s->nc = r->val->nc;
+    s->augment = s->save_json = s->save_txt = false;
+    s->stop = NULL; /* a stop waits for the end of the epoch's validation, so that a resumed run has the same rows */
+    s->progress = progress_validation;
     *progress = (Progress) { r->event, r->user };
-    s.user = progress;
-    return s;
+    s->user = progress;
+    return DYN_OK;
 }
 
 static Status on_validate(void *user, const Slab *w, bool last, TrainMetrics *m, Error *err)
@@ -203,7 +205,8 @@ static Status on_validate(void *user, const Slab *w, bool last, TrainMetrics *m,
     TrainRun *r = user;
     ValidateResult v;
     Progress progress;
-    ValidateSpec s = validation(r, &progress);
+    ValidateSpec s;
+    TRY(validation(r, &progress, &s, err));
     s.dir = NULL;
     s.plots = false;
     Arena *a = arena_new();
@@ -211,7 +214,8 @@ static Status on_validate(void *user, const Slab *w, bool last, TrainMetrics *m,
     detector_set_params(r->detector, w);
     Status st = validate(r->detector, &s, a, &v, err);
     if (st == DYN_OK) {
-        *m = (TrainMetrics) { v.eval.p, v.eval.r, v.eval.map50, v.eval.map, { v.loss[0], v.loss[1], v.loss[2] } };
+        *m = (TrainMetrics) { v.eval.p,   v.eval.r,  v.eval.map50,
+                              v.eval.map, v.fitness, { v.loss[0], v.loss[1], v.loss[2] } };
         char *table = eval_table(&v.eval, s.names, false, r->a);
         say(r, DYN_EVENT_TABLE, table);
     }
@@ -234,9 +238,10 @@ static Status final_validation(TrainRun *r, Error *err)
     DetectorSpec spec = { .graph = best->g, .params = &best->w, .backend = r->backend, .act = r->act, .fold = true };
     Status s = detector_new(&spec, &d, err);
     if (s == DYN_OK) {
-        ValidateSpec vs = validation(r, &progress);
+        ValidateSpec vs;
+        s = validation(r, &progress, &vs, err);
         vs.dir = r->dir;
-        s = validate(d, &vs, r->ctx->job, &v, err);
+        if (s == DYN_OK) s = validate(d, &vs, r->ctx->job, &v, err);
         detector_free(&d);
     }
     model_free(&best);
@@ -297,6 +302,8 @@ static Status options_of_run(TrainRun *r, const DynOptions *o, Error *err)
     if (!r->o.model)
         return fail(err, DYN_USAGE, "which model? For example: model=yolov8n.yaml, or model=yolov8n.pt to fine-tune");
     if (o->parity && !is_published(o)) return fail(err, DYN_USAGE, "parity=%s: wants published, or nothing", o->parity);
+    MetricRules checked;
+    TRY(metric_rules(o->metrics, &checked, err));
     if (option_false(o->resume)) return DYN_OK; /* its folder is made when there is something to write */
     if (!option_true(o->resume)) r->o.model = o->resume;
     DynOptions given = r->o;

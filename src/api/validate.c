@@ -35,6 +35,7 @@ static Status run(DynContext *ctx, const DynOptions *o, ValJob *j, DynEventFn *e
     char *dir, speed[160];
     Progress progress = { event, user };
     if (!o->model) return fail(err, DYN_USAGE, "which model? For example: model=yolov8n.pt");
+    ValidateSpec spec;
     TRY(setup_config(o, ctx->job, &config, err));
     TRY(dyn_model_open(ctx, o->model, o, &j->model, err));
     const Model *m = j->model->m;
@@ -43,8 +44,8 @@ static Status run(DynContext *ctx, const DynOptions *o, ValJob *j, DynEventFn *e
     round_imgsz(ctx, o, m->max_stride, size);
     TRY(setup_val_loader(ctx, o, j->ds, size[0], o->batch, o->rect, m->max_stride, &j->loader, err));
     TRY(model_detector(j->model, &d, err));
+    TRY(setup_validation(ctx, o, m->max_stride, &spec, err));
     TRY(run_folder(o, DYN_VAL, ctx->job, &dir, err));
-    ValidateSpec spec = setup_validation(ctx, o, m->max_stride);
     spec.loader = j->loader;
     spec.names = o->single_cls ? j->ds->names : (const char *const *)m->names;
     spec.nc = (int32_t)(o->single_cls ? 1 : m->nc);

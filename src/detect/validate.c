@@ -170,7 +170,9 @@ static Status prepare(Run *r, Error *err)
         loader_shape(s->loader, k, &n, &h, &w);
         batch = MAX(batch, n);
     }
-    MetricsOpt mo = { .nc = s->nc, .conf = s->nms.conf, .confusion = s->plots };
+    MetricsOpt mo = {
+        .nc = s->nc, .conf = s->nms.conf, .confusion = s->plots, .ap_rule = s->rules.ap, .space = s->rules.space
+    };
     TRY(metrics_new(&r->metrics, &mo, err));
     r->det = ARENA_ARRAY(r->a, Detection *, batch);
     r->n_det = ARENA_ARRAY(r->a, size_t, batch);
@@ -204,6 +206,7 @@ Status validate(Detector *d, const ValidateSpec *spec, Arena *a, ValidateResult 
         if (s == DYN_OK) s = closed;
     }
     if (s == DYN_OK && spec->dir && spec->plots) s = save_plots(&r, &out->eval, err);
+    if (s == DYN_OK) out->fitness = eval_fitness(&out->eval, spec->rules.fitness);
     out->compile_ms = r.compile_ms;
     for (int k = 0; k < 3; k++) {
         out->ms[k] = r.ms[k] / (double)MAX(r.images, 1);

@@ -18,6 +18,7 @@ typedef struct ValidateSpec {
     int64_t stride;  /* of the model, for augment */
     const char *dir; /* where pictures and files go; NULL: none are written */
     bool plots, save_json, save_txt, save_conf;
+    MetricRules rules;
     CategoryMap categories;
     const volatile bool *stop;                                 /* may be NULL */
     void (*progress)(void *user, int64_t done, int64_t total); /* batches; may be NULL */
@@ -26,6 +27,7 @@ typedef struct ValidateSpec {
 
 typedef struct ValidateResult {
     EvalResult eval;   /* lives in the arena */
+    double fitness;    /* by the spec's rules */
     double ms[3];      /* preprocess (waiting for pictures), inference, postprocess, per image */
     double compile_ms; /* for new sizes, in all; in none of ms[] */
     double loss[3];    /* mean items over batches when the detector's graph has them */

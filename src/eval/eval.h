@@ -124,12 +124,23 @@ Status ap_per_class(const uint16_t *hit, const float *conf, const int32_t *pred_
 typedef enum FitnessRule { FITNESS_CLASSIC, FITNESS_MAP } FitnessRule; /* 0.1 mAP50 + 0.9 mAP; mAP alone (>= 8.3.198) */
 double eval_fitness(const EvalResult *r, FitnessRule rule);
 
-/* ---- metrics.c ---------------------------------------------------------------------------------------------- */
+/* ---- rules.c ------------------------------------------------------------------------------------------------- */
 typedef enum MatchSpace {
     MATCH_ORIGINAL, /* both sides mapped to original pixels and clipped (before 8.3.168) */
     MATCH_LETTERBOX /* network pixels, predictions unclipped */
 } MatchSpace;
 
+/* What changed between versions of the reference, as a whole: "classic", which the published figures were made with, or
+ * "current" (8.4.37 and later). */
+typedef struct MetricRules {
+    ApRule ap;
+    MatchSpace space;
+    FitnessRule fitness;
+} MetricRules;
+/* NULL means classic; DYN_USAGE for another name. */
+Status metric_rules(const char *name, MetricRules *out, Error *err);
+
+/* ---- metrics.c ---------------------------------------------------------------------------------------------- */
 typedef struct MetricsOpt {
     int32_t nc;
     double conf;    /* of the NMS; the confusion matrix takes it, or 0.25 when it is 0.001 or 0 */

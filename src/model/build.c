@@ -193,6 +193,17 @@ static Status finish_head(Model *m, Builder *b, Error *err)
     return DYN_OK;
 }
 
+Status model_structure(const char *name, ModelCompat *c, Error *err)
+{
+    if (!name) return DYN_OK;
+    bool current = str_eq(name, "current");
+    if (!current && !str_eq(name, "classic"))
+        return fail(err, DYN_USAGE, "structure=%s: wants classic or current", name);
+    c->sppf_no_act = current;
+    c->box_bias = current ? 2 : 1;
+    return DYN_OK;
+}
+
 Status model_build_graph(Model *m, const Description *d, const ModelOptions *o, Error *err)
 {
     Builder b = new_builder(m, d, o);

@@ -61,6 +61,16 @@ static bool has_depthwise_cls(const PtFile *f)
     return false;
 }
 
+/* The quirk is in every version of the reference, so in every file of a model that it built. */
+static void pt_compat(const PtFile *f, ModelCompat *c)
+{
+    c->width_nc_quirk = true;
+    c->sppf_no_act = f->sppf_act && str_eq(f->sppf_act, "Identity");
+    c->depthwise_cls = has_depthwise_cls(f);
+    c->bn_eps = f->bn_eps;
+    c->bn_momentum = f->bn_momentum;
+}
+
 static Status pt_options(const char *path, const PtFile *f, ModelOptions *o, Error *err)
 {
     if (!f->is_model || !f->yaml)
@@ -75,10 +85,7 @@ static Status pt_options(const char *path, const PtFile *f, ModelOptions *o, Err
                     "%s: its batch normalisation is fused away; load the checkpoint that it was made from", path);
     o->nc = f->nc;
     o->scale = recorded_scale(f->yaml);
-    o->compat.sppf_no_act = f->sppf_act && str_eq(f->sppf_act, "Identity");
-    o->compat.depthwise_cls = has_depthwise_cls(f);
-    o->compat.bn_eps = f->bn_eps;
-    o->compat.bn_momentum = f->bn_momentum;
+    pt_compat(f, &o->compat);
     return DYN_OK;
 }
 
@@ -277,12 +284,19 @@ Status model_load(const char *path, const ModelOptions *o, Model **out, Error *e
     return s;
 }
 
-Status model_read_blobs(const char *path, Arena *a, BlobFile *out, Error *err)
+Status model_read_blobs(const char *path, Arena *a, BlobFile *out, ModelCompat *compat, Error *err)
 {
     PtFile f;
-    if (str_ends_nocase(path, ".safetensors")) return safetensors_read(a, path, out, err);
+    ModelCompat ignored;
+    if (!compat) compat = &ignored;
+    *compat = (ModelCompat) { 0 };
+    if (str_ends_nocase(path, ".safetensors")) {
+        TRY(safetensors_read(a, path, out, err));
+        return read_compat(path, blob_note(out, "compat"), compat, err);
+    }
     if (!is_pt(path)) return fail(err, DYN_UNSUPPORTED, "%s: weights are read from .pt and .safetensors files", path);
     TRY(pt_read(a, path, &f, err));
+    if (f.is_model) pt_compat(&f, compat);
     *out = f.blobs;
     return DYN_OK;
 }

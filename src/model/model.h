@@ -78,6 +78,9 @@ typedef struct ModelOptions {
     const Log *log;      /* may be NULL */
 } ModelOptions;
 
+/* "classic" or "current" (as the reference builds from 8.4.0 on); NULL leaves what is there. DYN_USAGE for others. */
+Status model_structure(const char *name, ModelCompat *c, Error *err);
+
 /* ---- building ------------------------------------------------------------------------------------------------ */
 
 /* From a YAML file or the name of a stock one ("yolov8s.yaml", "yolov8n-p2", "yolov8x6.yaml"). A file of that name
@@ -135,8 +138,9 @@ Status model_adapt(Model *m, const BlobFile *src, const AdaptOptions *o, Arena *
 /* "Transferred K/N items from FILE", then a line each for what was adapted and left new, by rows and, verbose, by name,
  * and for rows that stand elsewhere in the file. Lives in the arena; NULL when out of memory. */
 char *transfer_text(const Model *m, const Transfer *t, const char *from, bool verbose, Arena *a);
-/* Tensors of a weights file (.pt or .safetensors), for model_transfer. */
-Status model_read_blobs(const char *path, Arena *a, BlobFile *out, Error *err);
+/* Tensors of a weights file (.pt or .safetensors), for model_transfer; and what the version that made it did
+ * differently, if it says. compat may be NULL. */
+Status model_read_blobs(const char *path, Arena *a, BlobFile *out, ModelCompat *compat, Error *err);
 
 /* ---- numbers ------------------------------------------------------------------------------------------------- */
 

@@ -9,7 +9,7 @@
 
 /* ---- figures ------------------------------------------------------------------------------------------------- */
 
-Status compare_run_read(Arena *a, const char *csv, CompareRun *run, Error *err)
+Status compare_run_read(Arena *a, const char *csv, FitnessRule rule, CompareRun *run, Error *err)
 {
     static const char *const names[] = { "epoch", "metrics/mAP50(B)", "metrics/mAP50-95(B)", "val/box_loss",
                                          "metrics/precision(B)" };
@@ -31,7 +31,7 @@ Status compare_run_read(Arena *a, const char *csv, CompareRun *run, Error *err)
         const double *row = t.value + i * t.n_columns;
         double map50 = row[column[1]], map = row[column[2]], fitness;
         bool validated = row[column[3]] != 0 || row[column[4]] != 0; /* an epoch that was not has zeros */
-        fitness = eval_fitness(&(EvalResult) { .map50 = map50, .map = map }, FITNESS_CLASSIC);
+        fitness = eval_fitness(&(EvalResult) { .map50 = map50, .map = map }, rule);
         run->epoch[i] = row[column[0]];
         run->map50[i] = validated ? map50 : NAN;
         run->map[i] = validated ? map : NAN;

@@ -149,7 +149,7 @@ typedef struct Comparison {
     const char *facts;    /* what all have in common, a line or more */
 } Comparison;
 /* The epochs of a results.csv, none when there is no such file. done and failed are the caller's. */
-Status compare_run_read(Arena *a, const char *csv, CompareRun *run, Error *err);
+Status compare_run_read(Arena *a, const char *csv, FitnessRule rule, CompareRun *run, Error *err);
 /* The table in Markdown with its explanations and the reasons of what failed; lines to print as they are. */
 char *compare_text(Arena *a, const Comparison *c);
 /* One row a model; empty fields where a number is not known. */

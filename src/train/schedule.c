@@ -49,11 +49,6 @@ double schedule_scheduled(const Schedule *run, const ScheduleSpec *s, int64_t ep
     return s->end + (s->start - s->end) * (total > 0 ? MAX(1 - (double)i / total, 0) : 1);
 }
 
-double train_fitness(double map50, double map)
-{
-    return 0.1 * map50 + 0.9 * map;
-}
-
 bool stopper_update(Stopper *s, int64_t epoch, double fitness)
 {
     if (fitness > s->best || s->best == 0) {

@@ -36,9 +36,6 @@ StepPlan schedule_at(const Schedule *s, int64_t epoch, int64_t i);
 /* Where a scheduled parameter stands in iteration i of an epoch (dynamic modules, A.5 and D.5). */
 double schedule_scheduled(const Schedule *run, const ScheduleSpec *s, int64_t epoch, int64_t i);
 
-/* 0.1 mAP50 + 0.9 mAP50-95 (classic). */
-double train_fitness(double map50, double map);
-
 typedef struct Stopper {
     int64_t patience; /* epochs without improvement; 0: never stop */
     double best;

@@ -48,7 +48,7 @@ typedef struct TrainSource {
 } TrainSource;
 
 typedef struct TrainMetrics {
-    double precision, recall, map50, map;
+    double precision, recall, map50, map, fitness;
     double loss[3]; /* mean items over the validation batches */
 } TrainMetrics;
 

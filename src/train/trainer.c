@@ -211,7 +211,7 @@ static Status finish_epoch(Trainer *t, const StepPlan *plan, bool *over, TrainRe
     fill_row(t, plan, &m, &e.row);
     if (measure) {
         const double *loss = e.row.train_loss;
-        e.fitness = job->validate ? train_fitness(m.map50, m.map) : -(loss[0] + loss[1] + loss[2]);
+        e.fitness = job->validate ? m.fitness : -(loss[0] + loss[1] + loss[2]);
         result->stopped_early = stopper_update(&s->stopper, done, e.fitness) && !e.last;
         e.best = s->stopper.best == e.fitness;
     }
