@@ -24,7 +24,7 @@ CPPFLAGS += -Iinclude -Isrc -I$(B)/gen -D_GNU_SOURCE -DDYN_VERSION='"$(VERSION)"
 WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter $(if $(findstring clang,$(CC)),-Wno-pass-failed)
 CFLAGS_release := -O2 -g -DNDEBUG
 CFLAGS_debug   := -O1 -g
-CFLAGS_asan    := -O1 -g -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan    := -O1 -g -fsanitize=thread
 CFLAGS_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
 ALL_CFLAGS = -std=c11 -fPIC -fvisibility=hidden -fopenmp $(WARN) $(CFLAGS_$(MODE)) $(EXTRA) $(CFLAGS)
