@@ -13,6 +13,7 @@ REFERENCE = os.environ.get("REF", "yolo")
 REFERENCE_PYTHON = os.path.join(os.path.dirname(REFERENCE), "python3") if os.path.dirname(REFERENCE) else "python3"
 SCRATCH = os.environ.get("BENCH_SCRATCH", os.path.join(os.environ.get("TMPDIR", "/tmp"), "dynyolo-bench"))
 THREADS = 2
+ITERS = int(os.environ.get("ITERS", "0"))  # of every timing; 0: as each row has it. 1 is enough to see that all rows work
 
 DYNYOLO = f"{BUILD}/dynyolo"
 VARIANTS = "dynamic", "DynamicConv", "DynamicBnAct", "DANet", "ODConv", "ODConv4", "C2f_ODConv", "Dysample"
@@ -35,7 +36,7 @@ PER_IMAGE = r'"ms_per_image": *([\d.eE+-]+)'
 # ---- ours -----------------------------------------------------------------------------------------------------------
 
 def ours(model, precision, batch=1, imgsz=640, train=False, threads=THREADS, iters=None):
-    iters = iters or (5 if train else 30 if batch == 1 else 8)
+    iters = ITERS or iters or (5 if train else 30 if batch == 1 else 8)
     return Measure(f"{DYNYOLO} benchmark model={model}.yaml precision={precision} batch={batch} imgsz={imgsz} "
                    f"threads={threads} iters={iters} train={train} format=json", PER_IMAGE, "", ())
 
@@ -55,7 +56,7 @@ def runtime(kind):
     def peer(model, batch=1):
         path, make = onnx(model, batch)
         return Measure(f"{PYTHON} bench/peer_{kind}.py {path} --threads {THREADS} --batch {batch} "
-                       f"--iters {30 if batch == 1 else 8} --warmup 3", PER_IMAGE, kind, ((path, make),))
+                       f"--iters {ITERS or (30 if batch == 1 else 8)} --warmup 3", PER_IMAGE, kind, ((path, make),))
     return peer
 
 
@@ -64,7 +65,7 @@ ort, openvino = runtime("ort"), runtime("openvino")
 
 def torch(model, precision, batch, work="train", figure=PER_IMAGE, iters=4):
     return Measure(f"{PYTHON} bench/peer_torch.py --model {model} --work {work} --precision {precision} --batch {batch} "
-                   f"--threads {THREADS} --iters {iters} --warmup 1", figure, "torch", ())
+                   f"--threads {THREADS} --iters {ITERS or iters} --warmup 1", figure, "torch", ())
 
 
 def reference(arguments, figure, files=()):

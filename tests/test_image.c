@@ -494,6 +494,27 @@ static void hsv_case(const char *values, int line)
     image_free(&im);
 }
 
+/* Every colour, in rows that the vector code cannot do alone, against the two conversions that OpenCV's sums vouch for.
+ */
+static void augmented_colours(void **state)
+{
+    enum { W = 4099 };
+    static uint8_t in[3 * W], hsv[3 * W], want[3 * W];
+    HsvTables t;
+    hsv_tables(&t, 0.013, -0.4, 0.31);
+    for (uint32_t from = 0; from < 1u << 24; from += W) {
+        for (uint32_t i = 0; i < W; i++)
+            in[3 * i] = (uint8_t)((from + i) >> 16), in[3 * i + 1] = (uint8_t)((from + i) >> 8),
+                   in[3 * i + 2] = (uint8_t)(from + i);
+        rgb_to_hsv(in, hsv, W);
+        for (size_t i = 0; i < W; i++)
+            hsv[3 * i] = t.h[hsv[3 * i]], hsv[3 * i + 1] = t.s[hsv[3 * i + 1]], hsv[3 * i + 2] = t.v[hsv[3 * i + 2]];
+        hsv_to_rgb(hsv, want, W);
+        image_hsv(&(Image) { .data = in, .w = W, .h = 1, .stride_bytes = sizeof in }, &t);
+        assert_memory_equal(in, want, sizeof in);
+    }
+}
+
 static void colours(void **state)
 {
     each("to_hsv", to_hsv_case);
@@ -539,11 +560,14 @@ static void writers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(odd_images),     cmocka_unit_test(photos),       cmocka_unit_test(formats),
-        cmocka_unit_test(truncated_jpeg), cmocka_unit_test(every_prefix), cmocka_unit_test(memory_runs_out),
-        cmocka_unit_test(facts),          cmocka_unit_test(bombs),        cmocka_unit_test(resize),
-        cmocka_unit_test(letterboxes),    cmocka_unit_test(warps),        cmocka_unit_test(letterbox_vectors),
-        cmocka_unit_test(wild_warps),     cmocka_unit_test(flips),        cmocka_unit_test(colours),
+        cmocka_unit_test(odd_images),   cmocka_unit_test(photos),
+        cmocka_unit_test(formats),      cmocka_unit_test(truncated_jpeg),
+        cmocka_unit_test(every_prefix), cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(facts),        cmocka_unit_test(bombs),
+        cmocka_unit_test(resize),       cmocka_unit_test(letterboxes),
+        cmocka_unit_test(warps),        cmocka_unit_test(letterbox_vectors),
+        cmocka_unit_test(wild_warps),   cmocka_unit_test(flips),
+        cmocka_unit_test(colours),      cmocka_unit_test(augmented_colours),
         cmocka_unit_test(writers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
  * hsv - 8-bit RGB <-> HSV as OpenCV converts it, and the colour augmentation of spec 6.5. Hue is in 0..179 (two degrees
  * a step). Forth in 12-bit fixed point with reciprocal tables, back in float, in the order of operations that
  * OpenCV 4.6's AVX2 code has. */
-#include "image/image.h"
+#include "image/hsv.h"
 
 #include <math.h>
 #include <string.h>
@@ -42,12 +42,11 @@ static inline Hsv to_hsv(const Reciprocals *k, const uint8_t *rgb)
     return (Hsv) { .h = h + ((h >> 31) & 180), .s = (d * k->sat[v] + HALF) >> SHIFT, .v = v };
 }
 
-/* What the way back needs of each value of H, S and V, after a table where there is one. A channel is v (1 - s k) with
- * k of the hue: 0 for the largest channel, 1 for the smallest, and the hue's place within its sixth of the circle,
- * rising or falling, for the third. */
+/* What the way back needs of each value of H, S and V. A channel is v (1 - s k) with k of the hue: 0 for the largest
+ * channel, 1 for the smallest, and the hue's place within its sixth of the circle, rising or falling, for the third. */
 typedef struct Levels {
+    HsvLevels of;
     float k[256][4]; /* R, G, B, and a lane that nobody reads */
-    float s[256], v[256];
 } Levels;
 
 static void make_levels(Levels *l, const HsvTables *t)
@@ -56,10 +55,11 @@ static void make_levels(Levels *l, const HsvTables *t)
     for (int i = 0; i < 256; i++) {
         float h = (float)(t ? t->h[i] : i) * (6.f / 180.f), place = h - (float)(int)h;
         const float kinds[4] = { 0, 1, place, 1.f - place };
+        l->of.h[i] = h;
+        l->of.s[i] = (float)(t ? t->s[i] : i) * (1.f / 255.f), l->of.v[i] = (float)(t ? t->v[i] : i) * (1.f / 255.f);
         for (int c = 0; c < 3; c++)
             l->k[i][c] = kinds[pick[(int)h % 6][c]];
         l->k[i][3] = 0;
-        l->s[i] = (float)(t ? t->s[i] : i) * (1.f / 255.f), l->v[i] = (float)(t ? t->v[i] : i) * (1.f / 255.f);
     }
 }
 
@@ -68,7 +68,7 @@ static void make_levels(Levels *l, const HsvTables *t)
  * pixel's value does not depend on its place. */
 static inline void to_rgb(const Levels *l, Hsv from, uint8_t *rgb)
 {
-    const float *k = l->k[from.h], s = l->s[from.s], v = l->v[from.v];
+    const float *k = l->k[from.h], s = l->of.s[from.s], v = l->of.v[from.v];
 #ifdef __SSE2__
     __m128 k4 = _mm_loadu_ps(k), v4 = _mm_set1_ps(v);
     __m128d s2 = _mm_set1_pd((double)s), one = _mm_set1_pd(1.0);
@@ -122,7 +122,7 @@ void image_hsv(Image *im, const HsvTables *t)
     make_levels(&l, t);
     for (int y = 0; y < im->h; y++) {
         uint8_t *p = im->data + (ptrdiff_t)y * im->stride_bytes;
-        for (int x = 0; x < im->w; x++, p += 3)
-            to_rgb(&l, to_hsv(&k, p), p);
+        for (int x = hsv_row_avx2(p, im->w, &l.of); x < im->w; x++)
+            to_rgb(&l, to_hsv(&k, p + 3 * (ptrdiff_t)x), p + 3 * (ptrdiff_t)x);
     }
 }
