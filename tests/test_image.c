@@ -428,6 +428,23 @@ static void wild_warps(void **state)
     image_free(&src);
 }
 
+/* Wide pictures are mirrored in runs. */
+static void wide_flips(void **state)
+{
+    Error err;
+    for (int w = 1; w < 1100; w = w * 3 + w % 2) {
+        Image a = noise(w, 2, 5), b;
+        assert_ok(image_copy(&b, &a, &err));
+        image_flip_lr(&b);
+        for (int y = 0; y < 2; y++)
+            for (int x = 0; x < w; x++)
+                assert_memory_equal(b.data + y * b.stride_bytes + 3 * x, a.data + y * a.stride_bytes + 3 * (w - 1 - x),
+                                    3);
+        image_free(&a);
+        image_free(&b);
+    }
+}
+
 static void flips(void **state)
 {
     Error err;
@@ -560,14 +577,23 @@ static void writers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(odd_images),   cmocka_unit_test(photos),
-        cmocka_unit_test(formats),      cmocka_unit_test(truncated_jpeg),
-        cmocka_unit_test(every_prefix), cmocka_unit_test(memory_runs_out),
-        cmocka_unit_test(facts),        cmocka_unit_test(bombs),
-        cmocka_unit_test(resize),       cmocka_unit_test(letterboxes),
-        cmocka_unit_test(warps),        cmocka_unit_test(letterbox_vectors),
-        cmocka_unit_test(wild_warps),   cmocka_unit_test(flips),
-        cmocka_unit_test(colours),      cmocka_unit_test(augmented_colours),
+        cmocka_unit_test(odd_images),
+        cmocka_unit_test(photos),
+        cmocka_unit_test(formats),
+        cmocka_unit_test(truncated_jpeg),
+        cmocka_unit_test(every_prefix),
+        cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(facts),
+        cmocka_unit_test(bombs),
+        cmocka_unit_test(resize),
+        cmocka_unit_test(letterboxes),
+        cmocka_unit_test(warps),
+        cmocka_unit_test(letterbox_vectors),
+        cmocka_unit_test(wild_warps),
+        cmocka_unit_test(flips),
+        cmocka_unit_test(wide_flips),
+        cmocka_unit_test(colours),
+        cmocka_unit_test(augmented_colours),
         cmocka_unit_test(writers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,7 +122,11 @@ static int first_below(const int32_t *delta, int n, int64_t origin, int64_t boun
 /* Where lo <= coordinate <= hi holds. */
 static Span span_of(const int32_t *delta, int n, int64_t origin, int64_t lo, int64_t hi)
 {
-    if (delta[n - 1] >= delta[0])
+    if (delta[n - 1] == delta[0]) { /* all the same */
+        int64_t at = (origin + delta[0]) >> FINE_BITS;
+        return (Span) { 0, at >= lo && at <= hi ? n : 0 };
+    }
+    if (delta[n - 1] > delta[0])
         return (Span) { first_at_least(delta, n, origin, lo), first_at_least(delta, n, origin, hi + 1) };
     return (Span) { first_below(delta, n, origin, hi + 1), first_below(delta, n, origin, lo) };
 }
@@ -149,24 +153,41 @@ static void edge_pixels(const Canvas *c, const AffineRow *r, Span s, uint8_t *d)
     }
 }
 
-static void inside_pixels(const Image *src, const AffineRow *r, Span s, uint8_t *d)
+/* level: y is the same all along, as it is without rotation and shear, so that its part of the work is done once. Four
+ * bytes are stored, of which the next pixel overwrites the last; the last pixel has none after it. */
+static inline void inside_run(Image src, const AffineRow *r, Span s, uint8_t *d, bool level)
 {
     const uint32_t x0 = (uint32_t)r->x0, y0 = (uint32_t)r->y0; /* either may be huge, the sums are inside */
-    const ptrdiff_t stride = src->stride_bytes;
+    const int32_t first = (int32_t)(y0 + (uint32_t)r->dy[s.from]);
     for (int i = s.from; i < s.to; i++) {
         int32_t x = (int32_t)(x0 + (uint32_t)r->dx[i]) >> FRACTION_BITS;
-        int32_t y = (int32_t)(y0 + (uint32_t)r->dy[i]) >> FRACTION_BITS;
-        const uint8_t *p = src->data + (y >> FRACTION_BITS) * stride + 3 * (ptrdiff_t)(x >> FRACTION_BITS);
-        uint32_t v = sample_inside(p, stride, x & (FRACTION - 1), y & (FRACTION - 1));
-        memcpy(d + 3 * (ptrdiff_t)i, &v, i + 1 < s.to ? 4 : 3); /* the fourth byte is overwritten by the next pixel */
+        int32_t y = (level ? first : (int32_t)(y0 + (uint32_t)r->dy[i])) >> FRACTION_BITS;
+        const uint8_t *p = src.data + (y >> FRACTION_BITS) * src.stride_bytes + 3 * (ptrdiff_t)(x >> FRACTION_BITS);
+        uint32_t v = sample_inside(p, src.stride_bytes, x & (FRACTION - 1), y & (FRACTION - 1));
+        if (i + 1 < s.to)
+            memcpy(d + 3 * (ptrdiff_t)i, &v, 4);
+        else
+            memcpy(d + 3 * (ptrdiff_t)i, &v, 3);
     }
+}
+
+static void inside_pixels(const Image *src, const AffineRow *r, Span s, uint8_t *d)
+{
+    if (s.to <= s.from) return;
+    if (r->dy[s.from] == r->dy[s.to - 1])
+        inside_run(*src, r, s, d, true);
+    else
+        inside_run(*src, r, s, d, false);
 }
 
 /* What one patch gives of an output row. Pixels between patches are drawn by each of them, the same every time. */
 static void affine_row(const Canvas *c, const ImagePatch *p, const AffineRow *r, int n, uint8_t *d)
 {
     int64_t left = p->x, top = p->y, w = p->im.w, h = p->im.h;
-    Span touch = meet(span_of(r->dx, n, r->x0, left - 1, left + w - 1), span_of(r->dy, n, r->y0, top - 1, top + h - 1));
+    Span touch = span_of(r->dy, n, r->y0, top - 1, top + h - 1);
+    if (touch.from == touch.to) return;
+    touch = meet(touch, span_of(r->dx, n, r->x0, left - 1, left + w - 1));
+    if (touch.from == touch.to) return;
     /* sample_inside reads two bytes more than its pixels: one column of margin keeps them in the row */
     Span in = meet(span_of(r->dx, n, r->x0, left, left + w - 3), span_of(r->dy, n, r->y0, top, top + h - 2));
     if (in.from == in.to) in = (Span) { touch.to, touch.to };
