@@ -23,15 +23,10 @@ typedef struct PredictJob {
 
 static Status save_labels(PredictJob *j, const PredictResult *r, const char *stem, Error *err)
 {
-    char *path = arena_printf(j->a, "%s/labels/%s.txt", j->dir, stem), line[128];
-    FILE *f = path ? fopen(path, "a") : NULL;
-    if (!f) return path ? fail_errno(err, "cannot write '%s'", path) : fail_nomem(err, 1);
-    for (size_t i = 0; i < r->n; i++) {
-        label_row(line, sizeof line, &r->det[i], r->image->w, r->image->h, j->o->save_conf);
-        fprintf(f, "%s\n", line);
-    }
+    char *path = arena_printf(j->a, "%s/labels/%s.txt", j->dir, stem);
+    if (!path) return fail_nomem(err, 1);
     j->n_labels++;
-    return fclose(f) == 0 ? DYN_OK : fail_errno(err, "cannot write '%s'", path);
+    return label_rows_append(path, r->det, r->n, r->image->w, r->image->h, j->o->save_conf, err);
 }
 
 /* Class names come with the weights: whatever they hold, their folder lies below crops/. */

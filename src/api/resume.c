@@ -10,23 +10,15 @@
 #include <string.h>
 
 /* May be changed by whoever resumes: they change where and how fast the run goes, or its end (spec 7.13, and ours). */
-static const char *const changeable[] = { "imgsz",   "batch",    "device",  "close_mosaic", "save_period", "workers",
-                                          "cache",   "patience", "time",    "freeze",       "val",         "plots",
-                                          "threads", "verbose",  "project", "name",         "exist_ok" };
+static const char *const changeable[] = { "imgsz",  "batch",   "device",   "close_mosaic", "save_period", "workers",
+                                          "strict", "cache",   "patience", "time",         "freeze",      "val",
+                                          "plots",  "threads", "verbose",  "project",      "name",        "exist_ok" };
 
 static bool is_changeable(const char *key)
 {
     for (size_t i = 0; i < COUNT_OF(changeable); i++)
         if (str_eq(key, changeable[i])) return true;
     return str_eq(key, "model") || str_eq(key, "resume");
-}
-
-static void add_json_text(Text *t, const char *s)
-{
-    text_add(t, "\"");
-    for (; *s; s++)
-        text_add(t, (unsigned char)*s < 0x20 ? "\\u%04x" : *s == '"' || *s == '\\' ? "\\%c" : "%c", (unsigned char)*s);
-    text_add(t, "\"");
 }
 
 Status resume_args(const DynOptions *o, Arena *a, char **json, Error *err)
@@ -42,9 +34,9 @@ Status resume_args(const DynOptions *o, Arena *a, char **json, Error *err)
         if (!value) return fail_nomem(err, 1);
         if (str_eq(row[i].key, "data") && realpath(value, full)) value = full; /* a run may go on from another folder */
         text_add(&t, "%s", comma);
-        add_json_text(&t, row[i].key);
+        text_add_json(&t, row[i].key);
         text_add(&t, ": ");
-        add_json_text(&t, value);
+        text_add_json(&t, value);
         comma = ", ";
     }
     text_add(&t, "}");

@@ -107,6 +107,9 @@ bool str_to_int(const char *s, int64_t *x);
 /* printf's numbers carry the locale's decimal point: makes every comma of a text of numbers a point. Returns it; NULL
  * stays NULL. */
 char *str_point(char *s);
+int str_utf8_length(const char *s); /* bytes of the UTF-8 sequence at s, 0 when it is none */
+/* Control characters of a text that is to be one line become '?'. Returns it. */
+char *str_one_line(char *s);
 /* Up to three names of the list that are closest to s (edit distance, at most 2 edits or a third of the length), as
  * "'a', 'b' or 'c'"; "" when none is close. Lives in the arena. */
 const char *str_nearest(Arena *a, const char *s, const char *const *names, size_t n);
@@ -120,13 +123,17 @@ typedef struct Text {
     bool failed;
 } Text;
 void text_add(Text *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
-char *text_done(Text *t); /* "" when nothing was added */
+void text_add_json(Text *t, const char *s); /* as a JSON string; what is not UTF-8 becomes U+FFFD */
+char *text_done(Text *t);                   /* "" when nothing was added */
 
 /* ---- file.c ------------------------------------------------------------------------------------------------- */
+/* A regular file for reading; NULL with err filled. Never waits: a pipe, a folder or a device is refused. */
+FILE *file_open(const char *path, Error *err);
 /* Whole file, a zero byte after it. Fails when it is larger than max bytes, not a regular file, or changes while read.
  */
 Status file_read(Arena *a, const char *path, size_t max, char **data, size_t *n, Error *err);
-/* Written aside, synced, renamed: a reader never sees half of it, a failure leaves the old file whole. */
+/* Written aside, synced, renamed, folder synced: a reader never sees half of it, a failure leaves the old file whole,
+ * and what was written survives a power cut. */
 Status file_write(const char *path, const void *data, size_t n, Error *err);
 /* The same for a writer that streams: write to *f, then commit (or abandon with ok=false). */
 typedef struct FileWriter {
@@ -135,9 +142,20 @@ typedef struct FileWriter {
 } FileWriter;
 Status file_begin(FileWriter *w, const char *path, Error *err);
 Status file_end(FileWriter *w, bool ok, Error *err);
+/* Adds text to the end of a file, which is made; synced on demand. What a failure left of it is taken back. */
+Status file_append(const char *path, const char *text, bool sync, Error *err);
+/* In the names of files that are being written aside; only a kill leaves one behind. */
+#define TMP_MARK ".tmp-"
 bool file_exists(const char *path);
 bool dir_exists(const char *path);
 Status dir_make(const char *path, Error *err); /* with parents; no error when it exists */
+/* The same; *made: it is new, and this call made it (of two that try at once, one). */
+Status dir_make_new(const char *path, bool *made, Error *err);
+/* Makes this process the only one that holds the folder, until dir_release or its end. DYN_IO when another does. */
+Status dir_claim(const char *dir, int *claim, Error *err);
+void dir_release(int *claim); /* -1 is fine */
+/* Removes what a killed writer left behind in a folder that is claimed. */
+void dir_sweep(const char *dir);
 /* Names of regular files below dir (dot names skipped), full paths, sorted bytewise. */
 Status dir_list(Arena *a, const char *dir, bool recursive, char ***paths, size_t *n, Error *err);
 const char *path_name(const char *path);                      /* after the last slash */

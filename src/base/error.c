@@ -22,13 +22,6 @@ const char *dyn_status_name(DynStatus s)
     return (size_t)s < COUNT_OF(status_names) ? status_names[s] : "UNKNOWN";
 }
 
-/* An error is one line: what came from a hostile file must not be able to write to the user's terminal. */
-static void one_line(char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = '?';
-}
-
 Status fail(Error *err, Status s, const char *fmt, ...)
 {
     va_list ap;
@@ -36,7 +29,7 @@ Status fail(Error *err, Status s, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
-    one_line(err->text);
+    str_one_line(err->text);
     return s;
 }
 
@@ -51,7 +44,7 @@ Status fail_in(Error *err, const char *fmt, ...)
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof err->text)
         snprintf(err->text + n, sizeof err->text - (size_t)n, ": %.*s", (int)(sizeof err->text - (size_t)n), old);
-    one_line(err->text);
+    str_one_line(err->text);
     return err->status;
 }
 

@@ -6,19 +6,34 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever. */
+FILE *file_open(const char *path, Error *err)
+{
+    struct stat st;
+    FILE *f = NULL;
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        fail_errno(err, "cannot open '%s'", path);
+    else if (!S_ISREG(st.st_mode))
+        fail(err, DYN_IO, "'%s' is not a regular file", path);
+    else if (!(f = fdopen(fd, "rb")))
+        fail_errno(err, "cannot open '%s'", path);
+    if (!f && fd >= 0) close(fd);
+    return f;
+}
+
 Status file_read(Arena *a, const char *path, size_t max, char **data, size_t *n, Error *err)
 {
-    FILE *f = fopen(path, "rb");
+    FILE *f = file_open(path, err);
     struct stat st;
     Status s = DYN_OK;
-    if (!f) return fail_errno(err, "cannot open '%s'", path);
+    if (!f) return err->status;
     if (fstat(fileno(f), &st) != 0)
         s = fail_errno(err, "cannot read '%s'", path);
-    else if (!S_ISREG(st.st_mode))
-        s = fail(err, DYN_IO, "'%s' is not a regular file", path);
     else if ((uint64_t)st.st_size > max)
         s = fail(err, DYN_FORMAT, "'%s' has %lld bytes, more than the %zu allowed here", path, (long long)st.st_size,
                  max);
@@ -33,7 +48,7 @@ Status file_read(Arena *a, const char *path, size_t max, char **data, size_t *n,
 Status file_begin(FileWriter *w, const char *path, Error *err)
 {
     int fd, n = snprintf(w->path, sizeof w->path, "%s", path);
-    int m = snprintf(w->tmp, sizeof w->tmp, "%s.tmp-XXXXXX", path);
+    int m = snprintf(w->tmp, sizeof w->tmp, "%s" TMP_MARK "XXXXXX", path);
     w->f = NULL;
     if (n < 0 || m < 0 || (size_t)m >= sizeof w->tmp) return fail(err, DYN_IO, "path too long: '%.80s...'", path);
     if ((fd = mkstemp(w->tmp)) < 0) return fail_errno(err, "cannot write '%s'", path);
@@ -44,6 +59,23 @@ Status file_begin(FileWriter *w, const char *path, Error *err)
         return fail_errno(err, "cannot write '%s'", path);
     }
     return DYN_OK;
+}
+
+/* A rename is on the disk when its folder is. Some file systems cannot sync a folder and say EINVAL: nothing to be
+ * done.
+ */
+static bool sync_folder_of(const char *path)
+{
+    char dir[4096];
+    size_t n = (size_t)(path_name(path) - path);
+    memcpy(dir, n ? path : ".", n ? n : 1);
+    dir[n ? n : 1] = 0;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+    int e = errno;
+    if (fd >= 0) close(fd);
+    errno = e;
+    return ok;
 }
 
 Status file_end(FileWriter *w, bool ok, Error *err)
@@ -62,6 +94,10 @@ Status file_end(FileWriter *w, bool ok, Error *err)
         fail_errno(err, "cannot rename '%s' to '%s'", w->tmp, w->path);
     }
     if (!ok) unlink(w->tmp);
+    if (ok && !sync_folder_of(w->path)) {
+        ok = false;
+        fail_errno(err, "cannot sync the folder of '%s'", w->path);
+    }
     return ok ? DYN_OK : err->status;
 }
 
@@ -72,6 +108,25 @@ Status file_write(const char *path, const void *data, size_t n, Error *err)
     bool ok = fwrite(data, 1, n, w.f) == n;
     if (!ok) fail_errno(err, "cannot write '%s'", path);
     return file_end(&w, ok, err);
+}
+
+Status file_append(const char *path, const char *text, bool sync, Error *err)
+{
+    struct stat st;
+    size_t n = strlen(text);
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    bool ok = fd >= 0 && fstat(fd, &st) == 0;
+    if (ok) {
+        ssize_t written = write(fd, text, n);
+        if (written >= 0 && (size_t)written < n) errno = ENOSPC;
+        ok = written >= 0 && (size_t)written == n && (!sync || fsync(fd) == 0);
+        int e = errno;
+        if (!ok && written > 0 && ftruncate(fd, st.st_size) != 0) e = errno;
+        errno = e;
+    }
+    if (!ok) fail_errno(err, "cannot add to '%s'", path);
+    if (fd >= 0) close(fd);
+    return ok ? DYN_OK : err->status;
 }
 
 bool file_exists(const char *path)
@@ -86,19 +141,54 @@ bool dir_exists(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-Status dir_make(const char *path, Error *err)
+Status dir_make_new(const char *path, bool *made, Error *err)
 {
     char part[4096];
     size_t n = strlen(path);
+    *made = false;
     if (n >= sizeof part) return fail(err, DYN_IO, "path too long: '%.80s...'", path);
     memcpy(part, path, n + 1);
     for (size_t i = 1; i <= n; i++) {
         if (part[i] != '/' && part[i] != 0) continue;
         part[i] = 0;
-        if (mkdir(part, 0777) != 0 && errno != EEXIST) return fail_errno(err, "cannot make folder '%s'", part);
+        *made = mkdir(part, 0777) == 0;
+        if (!*made && errno != EEXIST) return fail_errno(err, "cannot make folder '%s'", part);
         part[i] = i < n ? '/' : 0;
     }
     return dir_exists(path) ? DYN_OK : fail(err, DYN_IO, "'%s' exists and is not a folder", path);
+}
+
+Status dir_make(const char *path, Error *err)
+{
+    bool made;
+    return dir_make_new(path, &made, err);
+}
+
+/* The system forgets the claim when the process ends, however that happens. */
+Status dir_claim(const char *dir, int *claim, Error *err)
+{
+    *claim = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*claim < 0) return fail_errno(err, "cannot open folder '%s'", dir);
+    if (flock(*claim, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return DYN_OK; /* others: no locks here */
+    dir_release(claim);
+    return fail(err, DYN_IO, "another run is writing into '%s': wait for its end, or give another name=", dir);
+}
+
+void dir_release(int *claim)
+{
+    if (*claim >= 0) close(*claim);
+    *claim = -1;
+}
+
+void dir_sweep(const char *dir)
+{
+    char path[4096];
+    struct dirent *e;
+    DIR *d = opendir(dir);
+    while (d && (e = readdir(d)))
+        if (strstr(e->d_name, TMP_MARK) && (size_t)snprintf(path, sizeof path, "%s/%s", dir, e->d_name) < sizeof path)
+            unlink(path);
+    if (d) closedir(d);
 }
 
 typedef struct Listing {

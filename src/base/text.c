@@ -90,6 +90,14 @@ static int distance(const char *a, const char *b)
     return row[m];
 }
 
+/* What came from a hostile file must not be able to write to the user's terminal. */
+char *str_one_line(char *s)
+{
+    for (char *c = s; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+    return s;
+}
+
 const char *str_nearest(Arena *a, const char *s, const char *const *names, size_t n)
 {
     const char *best[3] = { 0 };
@@ -135,6 +143,36 @@ void text_add(Text *t, const char *fmt, ...)
     vsnprintf(t->s + t->n, (size_t)n + 1, fmt, ap);
     va_end(ap);
     t->n += (size_t)n;
+}
+
+int str_utf8_length(const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    int n = s[0] < 0x80                   ? 1
+            : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+            : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+            : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+                                          : 0;
+    for (int i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    return n;
+}
+
+void text_add_json(Text *t, const char *s)
+{
+    text_add(t, "\"");
+    for (int len; *s; s += MAX(len, 1)) {
+        len = str_utf8_length(s);
+        if (len == 0)
+            text_add(t, "\\ufffd");
+        else if (*s == '"' || *s == '\\')
+            text_add(t, "\\%c", *s);
+        else if ((unsigned char)*s < 0x20)
+            text_add(t, "\\u%04x", *s);
+        else
+            text_add(t, "%.*s", len, s);
+    }
+    text_add(t, "\"");
 }
 
 char *text_done(Text *t)

@@ -40,15 +40,9 @@ static Status targets_of(Run *r, const Batch *b, int64_t image, Target **target,
 static Status save_labels(Run *r, const char *path, const Detection *det, size_t n, const BatchImage *im, Error *err)
 {
     char *stem = path_stem(r->a, path),
-         *file = stem ? arena_printf(r->a, "%s/labels/%s.txt", r->spec->dir, stem) : NULL, line[128];
+         *file = stem ? arena_printf(r->a, "%s/labels/%s.txt", r->spec->dir, stem) : NULL;
     if (!file) return fail_nomem(err, 1);
-    FILE *f = fopen(file, "a");
-    if (!f) return fail_errno(err, "cannot write '%s'", file);
-    for (size_t i = 0; i < n; i++) {
-        label_row(line, sizeof line, &det[i], im->w, im->h, r->spec->save_conf);
-        fprintf(f, "%s\n", line);
-    }
-    return fclose(f) == 0 ? DYN_OK : fail_errno(err, "cannot write '%s'", file);
+    return label_rows_append(file, det, n, im->w, im->h, r->spec->save_conf, err);
 }
 
 /* What is written in pixels of the original picture. */

@@ -192,5 +192,8 @@ void detections_json(FILE *f, const char *path, int32_t w0, int32_t h0, const De
 
 /* "cls x y w h[ conf]" for det in original pixels of a w0 x h0 picture, no newline; returns the length as snprintf. */
 int label_row(char *buf, size_t size, const Detection *det, int32_t w0, int32_t h0, bool with_conf);
+/* n such rows added to a file. */
+Status label_rows_append(const char *path, const Detection *det, size_t n, int32_t w0, int32_t h0, bool with_conf,
+                         Error *err);
 
 #endif

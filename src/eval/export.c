@@ -30,25 +30,12 @@ static void put_fixed(FILE *f, double v, int decimals)
     fprintf(f, "%lld.%0*lld", n / (long long)scale, decimals, n % (long long)scale);
 }
 
-/* Length of the UTF-8 sequence at s, 0 when it is none. */
-static int utf8_length(const unsigned char *s)
-{
-    int n = s[0] < 0x80                   ? 1
-            : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-            : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-            : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-                                          : 0;
-    for (int i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    return n;
-}
-
 static void put_string(FILE *f, const char *s, size_t n)
 {
     fputc('"', f);
     for (size_t i = 0; i < n;) {
         const unsigned char *c = (const unsigned char *)s + i;
-        int len = utf8_length(c);
+        int len = str_utf8_length(s + i);
         if (len == 0)
             fputs("\\ufffd", f), len = 1;
         else if (*c == '"' || *c == '\\')
@@ -163,4 +150,21 @@ int label_row(char *buf, size_t size, const Detection *det, int32_t w0, int32_t 
     }
     if (size) str_point(buf);
     return n;
+}
+
+Status label_rows_append(const char *path, const Detection *det, size_t n, int32_t w0, int32_t h0, bool with_conf,
+                         Error *err)
+{
+    char line[128];
+    Arena *a = arena_new();
+    Text text = { .a = a };
+    if (!a) return fail_nomem(err, 1);
+    for (size_t i = 0; i < n; i++) {
+        label_row(line, sizeof line, &det[i], w0, h0, with_conf);
+        text_add(&text, "%s\n", line);
+    }
+    char *rows = text_done(&text);
+    Status s = rows ? file_append(path, rows, false, err) : fail_nomem(err, n * sizeof line);
+    arena_free(&a);
+    return s;
 }

@@ -97,8 +97,8 @@ Status image_probe(const void *bytes, size_t n, const char *name, ImageInfo *inf
 Status image_probe_file(const char *path, ImageInfo *info, Error *err)
 {
     enum { FIRST = 65536 };
-    FILE *f = fopen(path, "rb");
-    if (!f) return fail_errno(err, "cannot open '%s'", path);
+    FILE *f = file_open(path, err);
+    if (!f) return err->status;
     uint8_t *head = mem_alloc(FIRST);
     if (!head) {
         fclose(f);
@@ -123,8 +123,8 @@ Status image_probe_file(const char *path, ImageInfo *info, Error *err)
 /* The last two bytes of a file. */
 static Status read_tail(const char *path, uint8_t tail[2], Error *err)
 {
-    FILE *f = fopen(path, "rb");
-    if (!f) return fail_errno(err, "cannot open '%s'", path);
+    FILE *f = file_open(path, err);
+    if (!f) return err->status;
     bool ok = fseek(f, -2, SEEK_END) == 0 && fread(tail, 1, 2, f) == 2;
     fclose(f);
     return ok ? DYN_OK : fail(err, DYN_IO, "cannot read the end of '%s'", path);

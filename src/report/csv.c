@@ -65,10 +65,8 @@ Status results_append(const char *path, const ResultsRow *row, const char *const
     Status s = line ? DYN_OK : fail_nomem(err, 1024);
     if (s == DYN_OK) {
         bool is_new = !file_exists(path);
-        FILE *f = fopen(path, "a");
-        bool ok = f && (!is_new || fprintf(f, "%s\n", header) > 0) && fprintf(f, "%s\n", line) > 0;
-        if (f) ok = fclose(f) == 0 && ok;
-        if (!ok) s = fail_errno(err, "cannot add a row to '%s'", path);
+        char *text = arena_printf(a, "%s%s%s\n", is_new ? header : "", is_new ? "\n" : "", line);
+        s = text ? file_append(path, text, true, err) : fail_nomem(err, 1024);
     }
     if (a) arena_free(&a);
     return s;

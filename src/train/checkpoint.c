@@ -129,7 +129,7 @@ static Status save_weights(const Trainer *t, const char *path, Error *err)
 static bool same_file(const char *from, const char *to)
 {
     char tmp[4096];
-    if ((size_t)snprintf(tmp, sizeof tmp, "%s.link%ld", to, (long)getpid()) >= sizeof tmp) return false;
+    if ((size_t)snprintf(tmp, sizeof tmp, "%s" TMP_MARK "%ld", to, (long)getpid()) >= sizeof tmp) return false;
     unlink(tmp);
     if (link(from, tmp) != 0) return false;
     if (rename(tmp, to) == 0) {
