@@ -83,6 +83,7 @@ typedef enum DynMode {
     DYN_SYNTH,
     DYN_BENCHMARK,
     DYN_COMPARE,
+    DYN_CHECK,
     DYN_N_MODES
 } DynMode;
 
@@ -92,7 +93,7 @@ typedef struct DynOptions {
     /* what and where */
     const char *model, *data, *source, *device, *project, *name, *precision, *split, *in, *out, *format, *scale_letter,
         *cfg;
-    bool exist_ok, verbose, save, plots;
+    bool exist_ok, verbose, save, plots, strict;
     int64_t threads, workers, batch, imgsz[2], seed;
     /* train */
     const char *pretrained, *optimizer, *freeze, *cache, *resume, *parity, *structure;
@@ -205,7 +206,7 @@ typedef enum DynEventKind {
     DYN_EVENT_EPOCH,  /* an epoch or pass is complete; text is its final line */
     DYN_EVENT_RESULT, /* predict: one picture is done */
     DYN_EVENT_TABLE,  /* several lines to print as they are */
-    DYN_EVENT_JSON    /* machine-readable text for standard output (benchmark format=json) */
+    DYN_EVENT_JSON    /* machine-readable lines for standard output (benchmark and check with format=json) */
 } DynEventKind;
 
 typedef struct DynEvent {
@@ -237,6 +238,10 @@ DYN_API DynStatus dyn_predict(DynContext *ctx, const DynOptions *options, DynEve
 DYN_API DynStatus dyn_convert(DynContext *ctx, const DynOptions *options, DynError *err);
 /* Draws a detection data set into options->out: n pictures, n_classes, imgsz, seed. */
 DYN_API DynStatus dyn_synth(DynContext *ctx, const DynOptions *options, DynError *err);
+/* Tells everything that is wrong with options->data, every problem as a DYN_EVENT_TABLE of one line, then tables of
+ * what is in it (docs/data.md); with format=json all as DYN_EVENT_JSON, a JSON object a line. DYN_FORMAT when there are
+ * errors, with strict also when there are warnings. Nothing is written. */
+DYN_API DynStatus dyn_check(DynContext *ctx, const DynOptions *options, DynEventFn *event, void *user, DynError *err);
 /* Times options->model per operator; the table comes as DYN_EVENT_TABLE, with format=json as DYN_EVENT_JSON. */
 DYN_API DynStatus dyn_benchmark(DynContext *ctx, const DynOptions *options, DynEventFn *event, void *user,
                                 DynError *err);

@@ -41,7 +41,7 @@ PRINTF_LIKE(1, 2) static int run(const char *fmt, ...)
     return WEXITSTATUS(status);
 }
 
-static int count(const char *text, const char *what)
+static inline int count(const char *text, const char *what)
 {
     int n = 0;
     for (const char *at = text; (at = strstr(at, what)); at += strlen(what))
@@ -67,7 +67,7 @@ static int count(const char *text, const char *what)
         if (!strstr(text, words)) fail_msg("'%s' does not say '%s'", text, words);                                     \
     } while (0)
 
-static int lines_in(const char *path)
+static inline int lines_in(const char *path)
 {
     static char text[TEXT_MAX];
     slurp(path, text);

@@ -5,6 +5,8 @@
 #include "command.h"
 #include "formats/blob.h"
 
+#include "formats/blob.h"
+
 #include <jansson.h>
 #include <math.h>
 #include <signal.h>
@@ -35,7 +37,8 @@ static int setup(void **state)
 
 static void help_and_version(void **state)
 {
-    static const char *const mode[] = { "train", "val", "predict", "info", "convert", "synth", "benchmark", "compare" };
+    static const char *const mode[] = { "train", "val",       "predict", "info", "convert",
+                                        "synth", "benchmark", "compare", "check" };
     assert_runs("help");
     for (size_t i = 0; i < COUNT_OF(mode); i++) {
         assert_runs("help");
@@ -345,6 +348,43 @@ static void an_interrupted_training_goes_on(void **state)
     assert_refuses(2, "cannot be resumed", "train model=yolov8n.yaml data=shapes resume=True");
 }
 
+/* ---- the same bits --------------------------------------------------------------------------------------------------
+ */
+
+static void assert_same_weights(const char *a, const char *b)
+{
+    BlobFile f, g;
+    assert_ok(safetensors_read(arena, a, &f, &err));
+    assert_ok(safetensors_read(arena, b, &g, &err));
+    assert_true(f.n == g.n && f.n > 100);
+    for (size_t i = 0; i < f.n; i++) {
+        assert_string_equal(f.blob[i].name, g.blob[i].name);
+        assert_int_equal(f.blob[i].bytes, g.blob[i].bytes);
+        if (memcmp(f.blob[i].data, g.blob[i].data, f.blob[i].bytes) != 0) fail_msg("%s: %s differs", b, f.blob[i].name);
+    }
+}
+
+/* Pictures made by the caller, by one thread, by four: the weights and the rows of a training are the same bits, with
+ * one compute thread and with two, and when it is done again; also when the pictures are kept in memory. */
+static void loader_threads_change_no_bit(void **state)
+{
+    static const char *const how[] = { "workers=0", "workers=1", "workers=4", "workers=4 cache=ram", "workers=1" };
+    static const char rows_of[] = "cut -d, -f1,3- b/t%dw%zu/results.csv >%s"; /* all but the time */
+    assert_runs("synth out=bits n=40 imgsz=64 classes=3 seed=3");
+    for (int threads = 1; threads <= 2; threads++)
+        for (size_t k = 0; k < COUNT_OF(how); k++) {
+            assert_runs(
+                "train model=yolov8n.yaml data=bits imgsz=64 batch=8 epochs=2 close_mosaic=1 mixup=0.5 threads=%d "
+                "plots=False project=b name=t%dw%zu %s",
+                threads, threads, k, how[k]);
+            assert_same_weights(arena_printf(arena, "b/t%dw0/weights/last.safetensors", threads),
+                                arena_printf(arena, "b/t%dw%zu/weights/last.safetensors", threads, k));
+            assert_int_equal(system(arena_printf(arena, rows_of, threads, (size_t)0, "rows0")), 0);
+            assert_int_equal(system(arena_printf(arena, rows_of, threads, k, "rows")), 0);
+            assert_int_equal(system("cmp rows0 rows"), 0);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +399,7 @@ int main(void)
         cmocka_unit_test(benchmark_and_info_of_a_fresh_model),
         cmocka_unit_test(structure_is_that_of_a_version),
         cmocka_unit_test(an_interrupted_training_goes_on),
+        cmocka_unit_test(loader_threads_change_no_bit),
     };
     return cmocka_run_group_tests(tests, setup, command_teardown);
 }

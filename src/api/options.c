@@ -18,7 +18,8 @@ enum {
     I = 1 << DYN_INFO,
     C = 1 << DYN_CONVERT,
     S = 1 << DYN_SYNTH,
-    B = 1 << DYN_BENCHMARK
+    B = 1 << DYN_BENCHMARK,
+    K = 1 << DYN_CHECK
 };
 #define NO_EFFECT ((size_t)-1)
 #define AT(field) offsetof(DynOptions, field)
@@ -51,7 +52,7 @@ static const DynOptionRow rows[] = {
     TEXT_ROW("model", model, NULL, T1 | V | P | I | B,
              "model file: .yaml, .pt or .safetensors; stock names need no file"),
     TEXT_ROW("models", models, NULL, M, "model files to compare, the baseline first: a.yaml,b.yaml"),
-    TEXT_ROW("data", data, NULL, T | V, "data set YAML, or a folder that holds one"),
+    TEXT_ROW("data", data, NULL, T | V | K, "data set YAML, or a folder that holds one"),
     TEXT_ROW("source", source, NULL, P, "picture, folder, glob or .txt list"),
     TEXT_ROW("in", in, NULL, C, "file to convert"),
     TEXT_ROW("out", out, NULL, C | S, "file or folder to write"),
@@ -60,7 +61,7 @@ static const DynOptionRow rows[] = {
     BOOL_ROW(exist_ok, "False", T | V | P, "write into an existing run folder; compare: go on with it"),
     TEXT_ROW("device", device, "cpu", T | V | P | I | B, "cpu, or ref (plain C, slow)"),
     INT_ROW(threads, "0", 0, 1024, T | V | P | B, "compute threads, 0: all cores"),
-    INT_ROW(workers, "2", 0, 64, T | V | P, "threads that load pictures"),
+    INT_ROW(workers, "2", 0, 64, T | V | P | K, "threads that load pictures"),
     TEXT_ROW("precision", precision, "auto", T | V | P | I | B, "auto, f32 or bf16"),
     BOOL_ROW(half, "False", V | P | B, "16-bit inference: precision=bf16"),
     BOOL_ROW(amp, "True", T, "False: precision=f32"),
@@ -122,6 +123,9 @@ static const DynOptionRow rows[] = {
     FRACTION_ROW(mixup, "0.0", T, "probability of mixup"),
     FRACTION_ROW(cutmix, "0.0", T, "probability of cutmix"),
     TEXT_ROW("split", split, "val", V, "val, test or train"),
+    TEXT_ROW("split", split, NULL, K, "only train, val or test (default: all that the data set has)"),
+    BOOL_ROW(strict, "False", T | V | K,
+             "a bad picture or label file is an error, in place of being left out; check: warnings are errors"),
     BOOL_ROW(save_json, "False", V, "predictions.json in COCO's form"),
     INT_ROW(category_base, "1", 0, 1, V, "category id of class 0 in predictions.json; COCO has its own ids"),
     TEXT_ROW(
@@ -141,6 +145,7 @@ static const DynOptionRow rows[] = {
     BOOL_ROW(show_boxes, "True", P, "draw boxes"),
     INT_ROW(line_width, "0", 0, 1000, P, "line width of boxes, 0: by picture size"),
     TEXT_ROW("format", format, NULL, P | B, "json: one line of JSON per picture / one JSON object on standard output"),
+    TEXT_ROW("format", format, NULL, K, "json: one line of JSON per problem, split and class on standard output"),
     INT_ROW(n, "400", 1, 10000000, S, "pictures to draw (a fifth of them for validation)"),
     { "classes", DYN_INT, AT(n_classes), "6", 1, 8, S, "shape classes" },
     INT_ROW(iters, "20", 1, 1000000, B | M, "timed runs"),
@@ -182,9 +187,8 @@ const DynOptionRow *dyn_option_rows(size_t *n)
     return rows;
 }
 
-static const char *const mode_names[] = {
-    "train", "val", "predict", "info", "convert", "synth", "benchmark", "compare"
-};
+static const char *const mode_names[] = { "train", "val",       "predict", "info", "convert",
+                                          "synth", "benchmark", "compare", "check" };
 
 const char *dyn_mode_name(DynMode mode)
 {
@@ -293,6 +297,7 @@ void dyn_options_defaults(DynOptions *o, DynMode mode)
         if (rows[i].def && rows[i].offset != NO_EFFECT) assign(o, &rows[i], rows[i].def, &err);
     if (mode == DYN_VAL || mode == DYN_PREDICT) o->rect = true;
     if (mode == DYN_PREDICT || mode == DYN_BENCHMARK) o->batch = 1;
+    if (mode == DYN_CHECK) o->split = NULL;
     if (mode == DYN_SYNTH) o->imgsz[0] = o->imgsz[1] = 224;
 }
 

@@ -25,6 +25,7 @@ Status setup_dataset(const DynContext *ctx, const DynOptions *o, const DataConfi
     d.classes = classes;
     d.title = split;
     d.single_cls = o->single_cls;
+    d.strict = o->strict;
     d.threads = (int)o->workers;
     if (str_eq(split, "train") && o->fraction > 0) d.fraction = o->fraction;
     return dataset_open(ds, config, from, &d, &ctx->log, err);
@@ -38,6 +39,7 @@ Status setup_val_loader(const DynContext *ctx, const DynOptions *o, const Datase
     lo.batch = (int)batch;
     lo.stride = (int)stride;
     lo.rect = rect;
+    lo.strict = o->strict;
     lo.pad = 0.5;
     lo.workers = (int)o->workers;
     setup_cache(o, &lo);

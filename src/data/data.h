@@ -97,6 +97,53 @@ typedef struct LabelFile {
  * "name:line: ...", when the reference would drop the picture. */
 Status label_parse(Arena *a, const char *name, const char *text, size_t n, int nc, LabelFile *out, Error *err);
 
+/* ---- check*.c: everything that is wrong with a data set -------------------------------------------------------- */
+
+/* Texts are valid in the call that hands the problem over. */
+typedef struct DataProblem {
+    bool error;        /* something is left out, or cannot be used at all; else it is used, but hardly meant */
+    const char *kind;  /* for programs, one word: see docs/data.md */
+    const char *split; /* "train", "val" or "test" */
+    const char *path;
+    int line;                /* 0: the whole file */
+    const char *what, *then; /* what is wrong; what training or validation makes of it */
+} DataProblem;
+
+/* Of a number over all pictures or objects: 5 % are below low, 5 % above high. NaN where there are none. */
+typedef struct DataRange {
+    double min, low, median, high, max;
+} DataRange;
+
+typedef struct SplitReport {
+    const char *name;
+    int64_t pictures, used, backgrounds, objects;
+    const int64_t *objects_of, *pictures_of; /* [nc] objects of a class, pictures with one */
+    DataRange picture_w, picture_h;          /* pixels */
+    DataRange box_w, box_h;                  /* pixels */
+    DataRange box_aspect;                    /* width by height, in pixels */
+    int64_t small, medium, large;            /* objects by area: below 32 x 32, below 96 x 96 (COCO's bounds), above */
+} SplitReport;
+
+typedef struct DataReport {
+    SplitReport split[3];
+    int n_splits;
+    int64_t errors, warnings;
+} DataReport;
+
+typedef struct DataCheck {
+    const char *split; /* NULL: all that are given */
+    int threads;
+    void (*problem)(void *user, const DataProblem *p);
+    void (*progress)(void *user, const char *split, int64_t done, int64_t total); /* may be NULL */
+    void *user;
+    const volatile bool *stop; /* may be NULL; true: DYN_STOPPED */
+} DataCheck;
+
+/* Looks at every picture, all its pixels, and at every row of its labels; at labels without a picture, at pictures that
+ * are there twice, in one split or in two, and at classes that never occur. The report lives in the arena. A data set
+ * full of problems is no failure. DYN_USAGE for a split that is not given, DYN_STOPPED, DYN_NOMEM. */
+Status data_check(Arena *a, const DataConfig *config, const DataCheck *check, DataReport *out, Error *err);
+
 /* ---- augment.c, augment/NAME.c: transforms of training ---------------------------------------------------------- */
 
 /* One number that a transform is steered by; each transform names its own (mosaic, hsv_h, ...). */

@@ -10,6 +10,58 @@
 
 /* discover.c: paths of all pictures of the sources, sorted bytewise; DYN_FORMAT when there are none. */
 Status data_discover(Arena *a, const DataSources *from, char ***path, size_t *n, Error *err);
+extern const char *const picture_extensions[]; /* of data sets, in small letters; NULL ends them */
+
+/* label.c: what is wrong with one row. refused: the reference drops the picture. */
+typedef struct LabelTell {
+    void (*fn)(void *user, int line, const char *kind, bool refused, const char *what);
+    void *user;
+} LabelTell;
+/* label_parse, which tells of every row instead of failing at the first that is refused; out gets the good rows. tell
+ * NULL: label_parse. */
+Status label_scan(Arena *a, const char *name, const char *text, size_t n, int nc, const LabelTell *tell, LabelFile *out,
+                  Error *err);
+
+/* scan.c: something to tell of a picture or of its label file. Texts live in the arena of the scan, kinds and `then`
+ * for ever. */
+typedef struct Finding {
+    bool refused;     /* the picture is left out */
+    const char *kind; /* for programs: "coordinate" */
+    const char *path; /* of the file that is meant */
+    int line;         /* 0: all of it */
+    const char *what, *then;
+} Finding;
+
+/* One picture looked at with its label file. */
+typedef struct Scan {
+    Arena *a; /* texts, findings and labels live here */
+    ImageFacts facts;
+    LabelFile labels; /* the rows that are not refused */
+    bool has_file;    /* labels */
+    Finding *finding; /* [n] */
+    size_t n, cap;
+    int refused;   /* findings that say so; > 0: the picture is left out */
+    Status status; /* not OK: it could not be looked at (out of memory) */
+    Error err;
+    bool has_content;    /* deep: the picture was decoded */
+    uint64_t content[2]; /* and this is what its pixels amount to */
+} Scan;
+
+typedef struct Scanner {
+    char *const *path; /* of the pictures */
+    int nc;            /* <= 0: any class */
+    bool deep;         /* decode all pixels, and tell also what training takes as it is */
+} Scanner;
+/* Picture `index` into its slot, a Scan whose arena is there and empty: a WorkFn, user is a Scanner. */
+void scan_picture(void *user, int64_t index, void *slot, int worker);
+/* A message without the "'path': " that it begins with, if it does. */
+const char *after_path(const char *text, const char *path);
+/* "path:line: what", or with "; then" behind it, in buf. */
+const char *finding_text(const Finding *f, bool then, char *buf, size_t n);
+
+/* Every picture in order, looked at by so many threads, handed to fn, which may fail. The Scan is valid in fn only. */
+typedef Status ScanFn(void *user, int64_t index, const Scan *s, Error *err);
+Status scan_all(const Scanner *scanner, int64_t n, int threads, ScanFn *fn, void *user, Error *err);
 
 /* sample.c: the data set's pictures after the first resize; filled by whichever worker comes first. */
 typedef struct Pictures {

@@ -15,13 +15,14 @@ typedef struct Paths {
 } Paths;
 
 /* All that the reference takes; what cannot be decoded is then told as a problem instead of being passed over. */
+const char *const picture_extensions[] = { "avif", "bmp", "dng", "heic", "heif", "jp2",  "jpeg", "jpeg2000",
+                                           "jpg",  "mpo", "pfm", "png",  "tif",  "tiff", "webp", NULL };
+
 static bool is_picture(const char *path)
 {
-    static const char *const extensions[] = { "avif", "bmp", "dng", "heic", "heif", "jp2",  "jpeg", "jpeg2000",
-                                              "jpg",  "mpo", "pfm", "png",  "tif",  "tiff", "webp" };
     const char *ext = path_ext(path);
-    for (size_t i = 0; i < COUNT_OF(extensions); i++)
-        if (strlen(ext) == strlen(extensions[i]) && str_ends_nocase(ext, extensions[i])) return true;
+    for (const char *const *e = picture_extensions; *e; e++)
+        if (strlen(ext) == strlen(*e) && str_ends_nocase(ext, *e)) return true;
     return false;
 }
 

@@ -4,77 +4,14 @@
  * There is no label cache: a picture costs the header and the last two bytes of a JPEG and its label file. */
 #include "data/data_impl.h"
 
-#include "base/work.h"
-
 #include <math.h>
 #include <string.h>
-
-enum { MAX_LABEL_BYTES = 256 << 20, SLOTS = 64 };
-
-/* One picture looked at. Text and labels live in the slot's own arena until the consumer has copied them. */
-typedef struct Scan {
-    Arena *a;
-    ImageFacts facts;
-    LabelFile labels;
-    Status status; /* not OK: dropped */
-    Error err;
-    const char *note; /* kept, but something is to be told */
-    bool has_file;
-} Scan;
-
-typedef struct Scanner {
-    char **path;
-    int nc;
-} Scanner;
-
-static bool format_accepted(const char *format)
-{
-    static const char *const accepted[] = { "bmp", "jpeg", "png", "tiff", "webp" };
-    for (size_t i = 0; i < COUNT_OF(accepted); i++)
-        if (str_eq(format, accepted[i])) return true;
-    return false;
-}
-
-static Status scan_picture(Scan *s, const char *path, Error *err)
-{
-    TRY(image_verify(path, &s->facts, err));
-    if (s->facts.too_small)
-        return fail(err, DYN_FORMAT, "%s: %d x %d pixels, less than 10 a side", path, s->facts.info.w, s->facts.info.h);
-    if (!format_accepted(s->facts.info.format))
-        return fail(err, DYN_FORMAT, "%s: is %s inside, which data sets may not use", path, s->facts.info.format);
-    if (s->facts.jpeg_end_missing)
-        s->note = arena_printf(s->a, "%s: JPEG without an end mark; used as far as it goes", path);
-    return DYN_OK;
-}
-
-static Status scan_labels(Scan *s, const char *path, int nc, Error *err)
-{
-    char *text, *file = data_label_path(s->a, path);
-    size_t n;
-    if (!file) return fail_nomem(err, strlen(path));
-    s->has_file = file_exists(file);
-    if (!s->has_file) return DYN_OK;
-    TRY(file_read(s->a, file, MAX_LABEL_BYTES, &text, &n, err));
-    TRY(label_parse(s->a, file, text, n, nc, &s->labels, err));
-    if (s->labels.duplicates)
-        s->note = arena_printf(s->a, "%s: %d duplicate rows; used once", file, s->labels.duplicates);
-    return DYN_OK;
-}
-
-static void scan(void *user, int64_t index, void *slot, int worker)
-{
-    const Scanner *scanner = user;
-    const char *path = scanner->path[index];
-    Scan *s = slot;
-    Arena *a = s->a;
-    *s = (Scan) { .a = a };
-    if ((s->status = scan_picture(s, path, &s->err)) == DYN_OK) s->status = scan_labels(s, path, scanner->nc, &s->err);
-}
 
 /* What is being put together. */
 typedef struct Index {
     Dataset *ds;
     DataItem *item;
+    char **path; /* of all pictures */
     int64_t polygons;
     const DatasetOptions *opt;
     const Log *log;
@@ -115,50 +52,34 @@ static Status keep_labels(Index *x, const LabelFile *f, DataItem *item, Error *e
     return DYN_OK;
 }
 
-static Status keep(Index *x, const Scan *s, const char *path, Error *err)
+/* What is to be told of a picture: in strict mode an error. */
+static Status tell(const Index *x, const Scan *s, Error *err)
 {
+    char text[1024];
+    for (size_t i = 0; i < s->n; i++) {
+        if (x->opt->strict) return fail(err, DYN_FORMAT, "%s", finding_text(&s->finding[i], false, text, sizeof text));
+        log_warn(x->log, "%s: %s", x->opt->title, finding_text(&s->finding[i], true, text, sizeof text));
+    }
+    return DYN_OK;
+}
+
+static Status keep(void *user, int64_t index, const Scan *s, Error *err)
+{
+    Index *x = user;
     Dataset *ds = x->ds;
     DataItem *item = &x->item[ds->n];
-    if (s->status == DYN_NOMEM || (s->status != DYN_OK && x->opt->strict)) {
-        *err = s->err;
-        return s->status;
-    }
-    if (s->status != DYN_OK) {
+    TRY(tell(x, s, err));
+    if (s->refused) {
         ds->corrupt++;
-        log_warn(x->log, "%s: %s; the picture is left out", x->opt->title, s->err.text);
         return DYN_OK;
     }
-    if (s->note && x->opt->strict) return fail(err, DYN_FORMAT, "%s", s->note);
-    if (s->note) log_warn(x->log, "%s: %s", x->opt->title, s->note);
-    *item = (DataItem) { .path = path, .w = s->facts.info.w, .h = s->facts.info.h };
+    *item = (DataItem) { .path = x->path[index], .w = s->facts.info.w, .h = s->facts.info.h };
     TRY(keep_labels(x, &s->labels, item, err));
     ds->backgrounds += !s->has_file || s->labels.n == 0;
     ds->n_labels += item->n_labels;
     if (item->polygon) x->polygons += item->n_labels;
     ds->n++;
     return DYN_OK;
-}
-
-static Status scan_all(Index *x, Scanner *scanner, int64_t n, Error *err)
-{
-    Scan slot[SLOTS] = { 0 }, *s;
-    Work *w = NULL;
-    Status status = DYN_OK;
-    for (int i = 0; i < SLOTS && status == DYN_OK; i++)
-        if (!(slot[i].a = arena_new())) status = fail_nomem(err, 0);
-    ArenaMark empty[SLOTS];
-    for (int i = 0; i < SLOTS && status == DYN_OK; i++)
-        empty[i] = arena_mark(slot[i].a);
-    if (status == DYN_OK) status = work_start(&w, x->opt->threads, n, slot, SLOTS, sizeof *slot, scan, scanner, err);
-    for (int64_t i = 0; status == DYN_OK && (s = work_next(w, NULL)); i++) {
-        status = keep(x, s, scanner->path[i], err);
-        arena_release(s->a, empty[s - slot]);
-        work_done(w);
-    }
-    work_stop(&w);
-    for (int i = 0; i < SLOTS; i++)
-        arena_free(&slot[i].a);
-    return status;
 }
 
 /* Polygons are of use only when every object has one: the reference then forgets all. */
@@ -188,15 +109,14 @@ static Status build(Index *x, const DataConfig *config, const DataSources *from,
 {
     Dataset *ds = x->ds;
     const DatasetOptions *opt = x->opt;
-    char **path;
     size_t n;
     TRY(name_classes(ds, config, opt->single_cls, err));
-    TRY(data_discover(ds->arena, from, &path, &n, err));
+    TRY(data_discover(ds->arena, from, &x->path, &n, err));
     if (opt->fraction < 1) n = (size_t)nearbyint((double)n * opt->fraction);
     if (!(x->item = ARENA_ARRAY(ds->arena, DataItem, MAX(n, 1)))) return fail_nomem(err, n * sizeof *x->item);
     ds->item = x->item;
-    Scanner scanner = { path, opt->single_cls ? 0 : config->nc };
-    TRY(scan_all(x, &scanner, (int64_t)n, err));
+    Scanner scanner = { .path = x->path, .nc = opt->single_cls ? 0 : config->nc };
+    TRY(scan_all(&scanner, (int64_t)n, opt->threads, keep, x, err));
     settle_polygons(x);
     log_info(x->log, "%s: %lld images, %lld backgrounds, %lld corrupt", opt->title, (long long)ds->n,
              (long long)ds->backgrounds, (long long)ds->corrupt);

@@ -9,6 +9,7 @@
 #ifndef REPORT_H
 #define REPORT_H
 
+#include "data/data.h"
 #include "eval/eval.h"
 #include "image/image.h"
 
@@ -178,5 +179,13 @@ char *speed_text(char *buf, size_t size, double preprocess_ms, double inference_
                  double postprocess_ms);
 /* "4 persons, 1 bus, " in ascending class, or "(no detections), ": spec 9.6. NULL when out of memory. */
 char *counts_text(Arena *a, const Detection *det, size_t n, const char *const *names, int32_t n_names);
+
+/* ---- check_text.c -------------------------------------------------------------------------------------------- */
+/* One problem as a line, without a newline; NULL when out of memory, as the others. */
+char *check_problem_text(Arena *a, const DataProblem *p);
+char *check_problem_json(Arena *a, const DataProblem *p);
+/* The figures of all splits: tables of splits, sizes and classes; the same as JSON lines that end with a summary. */
+char *check_report_text(Arena *a, const DataConfig *config, const DataReport *r);
+char *check_report_json(Arena *a, const DataConfig *config, const DataReport *r);
 
 #endif
