@@ -255,8 +255,9 @@ static Status run(CompareJob *j, Error *err)
 DynStatus dyn_compare(DynContext *ctx, const DynOptions *options, DynEventFn *event, void *user, DynError *err)
 {
     TRY(job_begin(ctx, options, DYN_COMPARE, err));
-    CompareJob j = { .ctx = ctx, .o = *options, .event = event, .user = user, .a = ctx->job };
+    CompareJob j = { .ctx = ctx, .o = *options, .event = event, .user = user, .a = ctx->job, .claim = -1 };
     Status s = run(&j, err);
+    dir_release(&j.claim);
     if (s == DYN_STOPPED && j.dir) return fail(err, s, "stopped; go on with: dynyolo compare resume=%s", j.dir);
     return s;
 }

@@ -15,6 +15,7 @@ typedef struct CompareJob {
     void *user;
     Arena *a;        /* lives as long as the job; each training has its own */
     char *dir;       /* of the comparison */
+    int claim;       /* on dir */
     int64_t nc;      /* classes to train */
     int64_t n_train; /* pictures */
     Comparison c;

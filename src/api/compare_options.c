@@ -174,10 +174,9 @@ Status compare_options(CompareJob *j, Error *err)
     TRY(resume ? old_folder(j, err) : run_folder(&j->o, DYN_COMPARE, j->a, &j->dir, err));
     char *args = path_join(j->a, j->dir, "args.yaml");
     if (!args) return fail_nomem(err, 1);
-    if (file_exists(args))
-        TRY(go_on(j, args, err));
-    else if (resume)
-        return fail(err, DYN_IO, "'%s' holds no comparison to go on with", j->dir);
+    if (resume && !file_exists(args)) return fail(err, DYN_IO, "'%s' holds no comparison to go on with", j->dir);
+    TRY(dir_claim(j->dir, &j->claim, err));
+    if (file_exists(args)) TRY(go_on(j, args, err));
     if (resume) TRY(read_lists(j, err));
     TRY(metric_rules(j->o.metrics, &j->rules, err)); /* of the folder, when it goes on */
     return write_args(j->dir, &j->o, DYN_COMPARE, err);

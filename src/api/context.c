@@ -73,10 +73,13 @@ Status parse_ids(const char *text, const char *key, Arena *a, int32_t **ids, siz
 Status run_folder(const DynOptions *o, DynMode mode, Arena *a, char **dir, Error *err)
 {
     const char *project = o->project ? o->project : "runs/detect", *name = o->name ? o->name : dyn_mode_name(mode);
+    bool made;
     for (int k = 1; k < 1000000; k++) {
         *dir = k == 1 ? path_join(a, project, name) : arena_printf(a, "%s/%s%d", project, name, k);
         if (!*dir) return fail_nomem(err, 1);
-        if (o->exist_ok || !dir_exists(*dir)) return dir_make(*dir, err);
+        if (!o->exist_ok && dir_exists(*dir)) continue;
+        TRY(dir_make_new(*dir, &made, err));
+        if (o->exist_ok || made) return DYN_OK; /* else another run was faster */
     }
     return fail(err, DYN_IO, "no free run folder below '%s'", project);
 }

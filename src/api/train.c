@@ -29,6 +29,7 @@ typedef struct TrainRun {
     int64_t imgsz;
     DynMetrics *best;
     bool complete; /* see train_job */
+    int claim;     /* on dir */
 } TrainRun;
 
 static void say(TrainRun *r, DynEventKind kind, const char *text)
@@ -160,6 +161,7 @@ static Status setup_loaders(TrainRun *r, Error *err)
     lo.batch = (int)MIN(o->batch, r->train->n);
     lo.stride = (int)r->model->max_stride;
     lo.rect = o->rect;
+    lo.strict = o->strict;
     lo.train = true;
     lo.seed = (uint64_t)o->seed;
     lo.workers = (int)o->workers;
@@ -335,9 +337,21 @@ static TrainOptions loop_options(const TrainRun *r)
     return t;
 }
 
+/* The folder is this run's alone, as are the leavings of a run before it that was killed. */
+static Status claim_folder(TrainRun *r, Error *err)
+{
+    char *weights = path_join(r->a, r->dir, "weights");
+    if (!weights) return fail_nomem(err, 1);
+    TRY(dir_claim(r->dir, &r->claim, err));
+    dir_sweep(r->dir);
+    dir_sweep(weights);
+    return DYN_OK;
+}
+
 static Status setup(TrainRun *r, const DynOptions *o, Error *err)
 {
     TRY(options_of_run(r, o, err));
+    if (r->dir) TRY(claim_folder(r, err)); /* before anything is read that another run may be writing */
     TRY(setup_config(&r->o, r->a, &r->config, err));
     TRY(setup_dataset(r->ctx, &r->o, &r->config, "train", r->a, &r->train, err));
     TRY(setup_dataset(r->ctx, &r->o, &r->config, "val", r->a, &r->val, err));
@@ -353,7 +367,10 @@ static Status setup(TrainRun *r, const DynOptions *o, Error *err)
         .graph = r->val_graph, .params = &r->model->w, .backend = r->backend, .act = r->act, .fold = true
     };
     TRY(detector_new(&spec, &r->detector, err));
-    if (!r->dir) TRY(run_folder(o, DYN_TRAIN, r->a, &r->dir, err));
+    if (!r->dir) {
+        TRY(run_folder(o, DYN_TRAIN, r->a, &r->dir, err));
+        TRY(claim_folder(r, err));
+    }
     TRY(write_args(r->dir, &r->o, DYN_TRAIN, err));
     if (r->o.plots) TRY(label_plot(r, err));
     train_pictures_begin(&r->pictures, r->train_loader, r->o.multi_scale, r->imgsz,
@@ -405,7 +422,9 @@ static Status run(TrainRun *r, Error *err)
 Status train_job(DynContext *ctx, const DynOptions *options, bool complete, DynEventFn *event, void *user,
                  DynMetrics *best, Error *err)
 {
-    TrainRun r = { .ctx = ctx, .event = event, .user = user, .a = ctx->job, .best = best, .complete = complete };
+    TrainRun r = {
+        .ctx = ctx, .event = event, .user = user, .a = ctx->job, .best = best, .complete = complete, .claim = -1
+    };
     Status s = setup(&r, options, err);
     if (s == DYN_OK) s = run(&r, err);
     train_pictures_end(&r.pictures);
@@ -417,6 +436,7 @@ Status train_job(DynContext *ctx, const DynOptions *options, bool complete, DynE
     backend_close(&r.backend);
     dataset_free(&r.train);
     dataset_free(&r.val);
+    dir_release(&r.claim);
     return s;
 }
 

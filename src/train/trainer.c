@@ -5,8 +5,10 @@
  * or loss that is not a number ends the run before it reaches the weights. */
 #include "train/trainer.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <unistd.h>
 
 TrainOptions train_defaults(void)
 {
@@ -172,12 +174,19 @@ static void fill_row(Trainer *t, const StepPlan *plan, const TrainMetrics *m, Re
     scheduled_fill(t->m->g, &t->ema, &t->scheduled, row);
 }
 
+static Status results_path(const Trainer *t, char path[4096], Error *err)
+{
+    const char *dir = t->job->opt.dir;
+    return snprintf(path, 4096, "%s/results.csv", dir) < 4096
+               ? DYN_OK
+               : fail(err, DYN_IO, "the path of the run folder is too long");
+}
+
 static Status append_row(const Trainer *t, const ResultsRow *row, Error *err)
 {
     if (!t->job->opt.dir) return DYN_OK;
     char path[4096];
-    if ((size_t)snprintf(path, sizeof path, "%s/results.csv", t->job->opt.dir) >= sizeof path)
-        return fail(err, DYN_IO, "the path of the run folder is too long");
+    TRY(results_path(t, path, err));
     return results_append(path, row, t->scheduled.name, err);
 }
 
@@ -284,6 +293,16 @@ static Status open_slabs(Trainer *t, Error *err)
     return DYN_OK;
 }
 
+/* A run that begins anew in an old folder has rows of its own. */
+static Status forget_rows(const Trainer *t, Error *err)
+{
+    char path[4096];
+    if (!t->job->opt.dir) return DYN_OK;
+    TRY(results_path(t, path, err));
+    if (unlink(path) != 0 && errno != ENOENT) return fail_errno(err, "cannot remove '%s'", path);
+    return DYN_OK;
+}
+
 static Status resume(Trainer *t, Error *err)
 {
     const TrainOptions *o = &t->job->opt;
@@ -300,7 +319,8 @@ static Status resume(Trainer *t, Error *err)
     if (over && !t->finished)
         return fail(err, DYN_USAGE, "'%s' has finished its %" PRId64 " epochs; there is nothing to resume", o->resume,
                     t->epochs);
-    if (!o->dir || (size_t)snprintf(path, sizeof path, "%s/results.csv", o->dir) >= sizeof path) return DYN_OK;
+    if (!o->dir) return DYN_OK;
+    TRY(results_path(t, path, err));
     return results_trim(path, (int)t->at.epoch, err);
 }
 
@@ -316,7 +336,8 @@ static Status trainer_open(Trainer *t, const TrainJob *job, Error *err)
     scheduled_columns(t->m->g, &t->scheduled);
     if (o->resume) TRY(resume(t, err));
     t->first_epoch = t->at.epoch;
-    return programs_open(&t->programs, t->m, o->gain, o->act, job->backend, &t->m->w, &t->grads, err);
+    TRY(programs_open(&t->programs, t->m, o->gain, o->act, job->backend, &t->m->w, &t->grads, err));
+    return o->resume ? DYN_OK : forget_rows(t, err);
 }
 
 static void trainer_close(Trainer *t)
