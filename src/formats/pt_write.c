@@ -276,7 +276,7 @@ static Status write_zip(FileWriter *w, const BlobFile *f, Arena *a, Error *err)
     for (size_t i = 0; i < f->n; i++)
         add_entry(&z, arena_printf(a, "archive/data/%zu", i), f->blob[i].data, f->blob[i].bytes);
     add_entry(&z, arena_strdup(a, "archive/version"), "3\n", 2);
-    end_records(&z);
+    if (z.ok) end_records(&z); /* entries after a failed write were never filled */
     return z.ok ? DYN_OK : fail_errno(err, "cannot write '%s'", w->path);
 }
 
