@@ -118,13 +118,25 @@ static Status flush(Run *r, int64_t *done, Error *err)
     return DYN_OK;
 }
 
+/* A picture that is a thousand times as wide as it is high cannot be shown to the network; the others can. */
+static bool can_be_shown(const PredictSpec *s, const char *path, Loaded *l)
+{
+    LetterboxPlan plan;
+    Letterbox lb = LETTERBOX((int)s->imgsz[1], (int)s->imgsz[0]);
+    if (l->err.status != DYN_OK) return false;
+    if (letterbox_plan(&lb, l->image.w, l->image.h, &plan, &l->err) == DYN_OK) return true;
+    fail_in(&l->err, "'%s'", path);
+    image_free(&l->image);
+    return false;
+}
+
 static Status predict_loop(Run *r, Work *w, char *const *paths, int64_t *done, Error *err)
 {
     Loaded *l;
     for (int64_t i = 0; (l = work_next(w, NULL)); i++) {
         if (r->spec->stop && *r->spec->stop)
             return fail(err, DYN_STOPPED, "stopped after %lld of %lld pictures", (long long)*done, (long long)r->total);
-        if (l->err.status == DYN_OK) {
+        if (can_be_shown(r->spec, paths[i], l)) {
             r->image[r->n] = l->image;
             l->image = (Image) { 0 };
             r->path[r->n] = paths[i];
