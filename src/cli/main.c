@@ -153,6 +153,7 @@ static int command(int n, char **words)
         struct sigaction sa = { .sa_handler = on_signal };
         sigaction(SIGINT, &sa, NULL);
         sigaction(SIGTERM, &sa, NULL);
+        signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write, which is told */
         s = c->run(running, &options, &err);
     }
     dyn_close(&running);
@@ -182,5 +183,9 @@ int main(int argc, char **argv)
         words && text ? command(words_join(argc - 1, argv + 1, text, words), words) : fail_usage("out of memory");
     free(text);
     free(words);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) { /* results that nobody got are no success */
+        fprintf(stderr, "dynyolo: cannot write to standard output\n");
+        status = 1;
+    }
     return status;
 }
