@@ -178,6 +178,7 @@ check: deps
 	@echo '== fuzz'; $(CHECK_MAKE) fuzz FUZZ_SECONDS=$(or $(FUZZ_SECONDS),10)
 	@echo '== docs'; sh tools/docs_check.sh build-gcc/dynyolo
 	@echo '== tests'; B=build-gcc sh tests/run.sh $(TEST_BIN:$(B)/%=build-gcc/%)
+	@echo '== kills'; B=build-gcc KILLS=$(or $(KILLS),4) sh tests/kill.sh
 
 TIDY := $(LIB_SRC:%=tidy/%) $(CLI_SRC:%=tidy/%)
 .PHONY: tidy $(TIDY)

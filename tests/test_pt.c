@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <unistd.h>
+#include <zip.h>
 
 static Arena *arena;
 static Error err;
@@ -356,6 +357,83 @@ static void cut_and_damaged(void **state)
     }
 }
 
+/* An archive with these entries; texts of fixed size, as pickles hold zero bytes. */
+typedef struct Entry {
+    const char *name, *bytes;
+    size_t n;
+    int method; /* of compression, -1: as libzip likes */
+} Entry;
+
+static Status read_zip(const Entry *e, size_t n, PtFile *f)
+{
+    char path[] = "/tmp/dynyolo-pt-XXXXXX";
+    close(mkstemp(path));
+    zip_t *z = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, NULL);
+    assert_non_null(z);
+    for (size_t i = 0; i < n; i++) {
+        zip_source_t *s = zip_source_buffer(z, e[i].bytes, e[i].n, 0);
+        zip_int64_t at = zip_file_add(z, e[i].name, s, ZIP_FL_ENC_UTF_8);
+        assert_true(at >= 0);
+        zip_set_file_compression(z, (zip_uint64_t)at, e[i].method < 0 ? ZIP_CM_DEFAULT : e[i].method, 0);
+    }
+    assert_int_equal(zip_close(z), 0);
+    Status s = pt_read(arena, path, f, &err);
+    unlink(path);
+    return s;
+}
+
+/* { "w": tensor [4] of a storage of the class, with the key and the count as given } */
+#define STATE(class, key, count)                                                                                       \
+    "\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage" class key               \
+        "X\x03\x00\x00\x00"                                                                                            \
+        "cpu" count "tQK\x00K\x04\x85K\x01\x85\x89NtRs."
+#define FLOATS "ctorch\nFloatStorage\n"
+#define KEY                                                                                                            \
+    "X\x01\x00\x00\x00"                                                                                                \
+    "0"
+#define E(name, bytes)                                                                                                 \
+    {                                                                                                                  \
+        name, bytes, sizeof(bytes) - 1, ZIP_CM_STORE                                                                   \
+    }
+#define SIXTEEN "0123456789abcdef"
+
+static void zip_tricks(void **state)
+{
+    static const struct {
+        Entry entry[4];
+        size_t n;
+        const char *words; /* NULL: is read */
+    } cases[] = {
+        { { E("a/data.pkl", STATE(FLOATS, KEY, "K\x04")), E("a/data/0", SIXTEEN) }, 2, NULL },
+        /* names that lead elsewhere are names: nothing is ever unpacked */
+        { { E("../../etc/data.pkl", STATE(FLOATS, KEY, "K\x04")), E("../../etc/data/0", SIXTEEN) }, 2, NULL },
+        { { E("a/data.pkl", STATE(FLOATS, KEY, "K\x04")) }, 1, "data/0" },
+        { { E("a/data.pkl", STATE(FLOATS, "X\x06\x00\x00\x00../../x", "K\x04")), E("a/data/0", SIXTEEN) }, 2, "" },
+        { { E("a/data.pkl", STATE(FLOATS, KEY, "K\x05")), E("a/data/0", SIXTEEN) }, 2, "has 16 bytes" },
+        { { E("a/data.pkl", STATE(FLOATS, KEY, "K\x03")), E("a/data/0", SIXTEEN) }, 2, "beyond its storage" },
+        { { E("a/data.pkl", STATE(FLOATS, KEY, "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x3f")), E("a/data/0", SIXTEEN) },
+          2,
+          "" },
+        { { E("a/data.pkl", STATE(FLOATS, KEY, "J\xff\xff\xff\xff")), E("a/data/0", SIXTEEN) }, 2, "" },
+        { { E("a/data.pkl", STATE("cos\nsystem\n", KEY, "K\x04")), E("a/data/0", SIXTEEN) }, 2, "system" },
+        { { E("a/data.pkl", STATE("ctorch\nQInt8Storage\n", KEY, "K\x04")), E("a/data/0", SIXTEEN) }, 2, "QInt8" },
+        { { E("a/data.pkl", STATE("N", KEY, "K\x04")), E("a/data/0", SIXTEEN) }, 2, "" },
+        { { E("a/data/0", SIXTEEN) }, 1, "no PyTorch checkpoint" },
+        { { E("a/data.pkl", "") }, 1, "ends in the middle" },
+    };
+    PtFile f;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        Status s = read_zip(cases[i].entry, cases[i].n, &f);
+        if (!cases[i].words) {
+            assert_ok(s);
+            assert_int_equal(f.blobs.n, 1);
+            assert_memory_equal(f.blobs.blob[0].data, SIXTEEN, 16);
+        } else if ((s != DYN_FORMAT && s != DYN_UNSUPPORTED) || !strstr(err.text, cases[i].words)) {
+            fail_msg("case %d: %s: '%s' does not say '%s'", (int)i, dyn_status_name(s), err.text, cases[i].words);
+        }
+    }
+}
+
 static void memory_runs_out(void **state)
 {
     char path[] = "/tmp/dynyolo-pt-XXXXXX";
@@ -390,6 +468,7 @@ int main(void)
         cmocka_unit_test(tensors_beyond_their_storage),
         cmocka_unit_test(bombs),
         cmocka_unit_test(cut_and_damaged),
+        cmocka_unit_test(zip_tricks),
         cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
