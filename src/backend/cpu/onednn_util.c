@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * oneDNN 2.x (C API). See onednn_util.h. */
+ * oneDNN 2 and 3 (C API). See onednn_util.h. */
 #include "backend/cpu/onednn_util.h"
 
-#include <dnnl.h>
+#include "backend/cpu/onednn_compat.h"
+
 #include <omp.h>
 
 struct Dnn {
@@ -11,7 +12,7 @@ struct Dnn {
     dnnl_stream_t stream;
 };
 
-enum { MAX_ARGS = 8, MAX_ND = 5 };
+enum { MAX_ARGS = 8 };
 
 struct DnnOp {
     Dnn *dnn;
@@ -22,7 +23,9 @@ struct DnnOp {
     dnnl_exec_arg_t arg[MAX_ARGS];
     size_t offset[MAX_ARGS]; /* of the field of DnnArgs that an argument's memory comes from */
     size_t scratch_bytes, packed_bytes;
-    dnnl_memory_desc_t w_plain, w_packed;
+    MemDesc w_plain, w_packed;
+    Layout layout; /* of w_packed, where told */
+    bool told;
     dnnl_primitive_t reorder; /* pack, or unpack for DNN_DW; NULL when the layouts agree */
     dnnl_memory_t reorder_from, reorder_to;
 };
@@ -66,7 +69,7 @@ static dnnl_data_type_t dnn_type(DType t)
     return t == BF16 ? dnnl_bf16 : dnnl_f32;
 }
 
-static bool add_arg(DnnOp *op, int id, const dnnl_memory_desc_t *md, size_t offset)
+static bool add_arg(DnnOp *op, int id, ConstMemDesc md, size_t offset)
 {
     int i = op->n_arg;
     if (dnnl_memory_create(&op->arg[i].memory, md, op->dnn->engine, DNNL_MEMORY_NONE) != dnnl_success) return false;
@@ -79,44 +82,40 @@ static bool add_arg(DnnOp *op, int id, const dnnl_memory_desc_t *md, size_t offs
 
 /* brgconv computes as fast as jit (measured on yolov8n's 3x3 layers, f32 and bf16, Zen 4), but takes two to three times
  * as long to make, which a new image size pays 60 times; its 1x1 form is the faster one. */
-static bool welcome(const char *name, bool second_choice)
+static bool slow_to_make(const char *name)
 {
-    return !str_starts(name, "ref") && (second_choice || !str_starts(name, "brgconv:"));
+    return str_starts(name, "brgconv:");
 }
 
-static dnnl_primitive_desc_t search(const Dnn *d, const void *desc, const_dnnl_primitive_attr_t attr,
-                                    const_dnnl_primitive_desc_t hint, const char **name, bool second_choice)
+static const char *impl_name(const_dnnl_primitive_desc_t pd)
 {
-    dnnl_primitive_desc_iterator_t it;
-    dnnl_primitive_desc_t pd = NULL;
-    if (dnnl_primitive_desc_iterator_create(&it, desc, attr, d->engine, hint) != dnnl_success) return NULL;
+    const char *name;
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success ? name : "ref";
+}
+
+/* The first implementation in oneDNN's order that is no reference; one that is slow to make gives way to compiled code
+ * further down. impls is freed. */
+static dnnl_primitive_desc_t pick(Impls impls)
+{
+    dnnl_primitive_desc_t best = NULL, pd;
+    if (!impls) return NULL;
     do {
-        pd = dnnl_primitive_desc_iterator_fetch(it);
-        if (!pd) break;
-        if (dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, name) == dnnl_success &&
-            welcome(*name, second_choice))
-            break;
-        dnnl_primitive_desc_destroy(pd);
-        pd = NULL;
-    } while (dnnl_primitive_desc_iterator_next(it) == dnnl_success);
-    dnnl_primitive_desc_iterator_destroy(it);
-    return pd;
+        if (!(pd = impls_get(impls))) break;
+        const char *name = impl_name(pd);
+        bool ref = str_starts(name, "ref"), jit = str_starts(name, "jit") || str_starts(name, "brg");
+        if (ref || (best && (!jit || slow_to_make(name)))) {
+            dnnl_primitive_desc_destroy(pd);
+            continue;
+        }
+        if (best) dnnl_primitive_desc_destroy(best);
+        best = pd;
+        if (!slow_to_make(name)) break;
+    } while (impls_next(impls));
+    impls_free(impls);
+    return best;
 }
 
-/* The first welcome implementation in oneDNN's order; never a reference one. */
-static dnnl_primitive_desc_t pick(const Dnn *d, const void *desc, const_dnnl_primitive_attr_t attr,
-                                  const_dnnl_primitive_desc_t hint, const char **name)
-{
-    dnnl_primitive_desc_t pd = search(d, desc, attr, hint, name, false);
-    const char *first = pd ? *name : "";
-    if (pd && (str_starts(first, "jit") || str_starts(first, "brg"))) return pd;
-    dnnl_primitive_desc_t other = search(d, desc, attr, hint, name, true);
-    if (!other) return *name = first, pd;
-    if (pd) dnnl_primitive_desc_destroy(pd);
-    return other;
-}
-
-static dnnl_primitive_attr_t make_attr(const char *act, const dnnl_memory_desc_t *residual)
+static dnnl_primitive_attr_t make_attr(const char *act, ConstMemDesc residual)
 {
     dnnl_primitive_attr_t attr;
     dnnl_post_ops_t ops;
@@ -124,9 +123,9 @@ static dnnl_primitive_attr_t make_attr(const char *act, const dnnl_memory_desc_t
     if (dnnl_primitive_attr_create(&attr) != dnnl_success) return NULL;
     if (dnnl_post_ops_create(&ops) != dnnl_success) return dnnl_primitive_attr_destroy(attr), NULL;
     if (str_eq(act, "silu"))
-        ok = dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_swish, 1, 0) == dnnl_success;
+        ok = append_eltwise(ops, dnnl_eltwise_swish, 1);
     else if (str_eq(act, "relu"))
-        ok = dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, 0, 0) == dnnl_success;
+        ok = append_eltwise(ops, dnnl_eltwise_relu, 0);
     else
         ok = str_eq(act, "none");
     if (ok && residual) ok = dnnl_post_ops_append_binary(ops, dnnl_binary_add, residual) == dnnl_success;
@@ -140,10 +139,10 @@ static dnnl_primitive_attr_t make_attr(const char *act, const dnnl_memory_desc_t
 /* Reorder between the plain weights and the primitive's, when they differ. */
 static bool add_reorder(DnnOp *op, bool pack)
 {
-    const dnnl_memory_desc_t *from = pack ? &op->w_plain : &op->w_packed, *to = pack ? &op->w_packed : &op->w_plain;
+    ConstMemDesc from = pack ? op->w_plain : op->w_packed, to = pack ? op->w_packed : op->w_plain;
     dnnl_primitive_desc_t pd;
-    if (dnnl_memory_desc_equal(&op->w_plain, &op->w_packed)) return true;
-    op->packed_bytes = dnnl_memory_desc_get_size(&op->w_packed);
+    if (dnnl_memory_desc_equal(op->w_plain, op->w_packed)) return true;
+    op->packed_bytes = dnnl_memory_desc_get_size(op->w_packed);
     if (dnnl_reorder_primitive_desc_create(&pd, from, op->dnn->engine, to, op->dnn->engine, NULL) != dnnl_success)
         return false;
     bool ok = dnnl_primitive_create(&op->reorder, pd) == dnnl_success;
@@ -169,112 +168,100 @@ void dnn_op_free(DnnOp **p)
     if (op->reorder_to) dnnl_memory_destroy(op->reorder_to);
     if (op->reorder) dnnl_primitive_destroy(op->reorder);
     if (op->prim) dnnl_primitive_destroy(op->prim);
+    md_free(&op->w_plain);
+    md_free(&op->w_packed);
     mem_free(op);
     *p = NULL;
 }
 
-/* Common end of making an operation: the primitive, its scratch. pd is destroyed. */
-static bool finish(DnnOp *op, dnnl_primitive_desc_t pd, const char *name)
+/* Common end of making an operation: the primitive, its scratch. */
+static bool finish(DnnOp *op, const_dnnl_primitive_desc_t pd)
 {
-    const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
-    snprintf(op->impl, sizeof op->impl, "onednn %s", name);
+    ConstMemDesc scratch = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    snprintf(op->impl, sizeof op->impl, "onednn %s", impl_name(pd));
+    op->told = md_layout(op->w_packed, &op->layout);
     op->scratch_bytes = scratch ? dnnl_memory_desc_get_size(scratch) : 0;
-    bool ok = (!op->scratch_bytes || ARG(DNNL_ARG_SCRATCHPAD, scratch, scratch)) &&
-              dnnl_primitive_create(&op->prim, pd) == dnnl_success;
-    dnnl_primitive_desc_destroy(pd);
-    return ok;
+    return (!op->scratch_bytes || ARG(DNNL_ARG_SCRATCHPAD, scratch, scratch)) &&
+           dnnl_primitive_create(&op->prim, pd) == dnnl_success;
 }
 
 /* ---- convolution -------------------------------------------------------------------------------------------- */
-
-typedef struct ConvDescs {
-    dnnl_memory_desc_t x, w_any, b, y;
-    dnnl_dims_t stride, dilate, pad, pad_end;
-} ConvDescs;
 
 static int64_t pad_behind(int64_t pad, int64_t out, int64_t stride, int64_t dilation, int64_t k, int64_t size)
 {
     return MAX(pad, (out - 1) * stride + dilation * (k - 1) + 1 - size - pad);
 }
 
-static bool conv_descs(const DnnConv *c, DnnOp *op, ConvDescs *m)
+static void descs_free(ConvDescs *m)
 {
-    dnnl_dims_t xd = { c->n, c->c, c->h, c->w }, yd = { c->n, c->o, c->ho, c->wo }, bd = { c->o };
-    dnnl_dims_t wd = { c->o, c->c, c->kh, c->kw };
-    dnnl_dims_t gd = { c->groups, c->o / c->groups, c->c / c->groups, c->kh, c->kw };
-    bool grouped = c->groups > 1;
-    /* Weight gradients are summed in f32; the multiplier of an activation gradient has the activations' type. */
-    dnnl_data_type_t wt = c->pass == DNN_DW ? dnnl_f32 : dnn_type(c->pass == DNN_DX ? c->y : c->x);
-    m->stride[0] = m->stride[1] = c->stride;
-    m->dilate[0] = m->dilate[1] = c->dilation - 1;
-    m->pad[0] = c->pad_h, m->pad[1] = c->pad_w;
-    m->pad_end[0] = pad_behind(c->pad_h, c->ho, c->stride, c->dilation, c->kh, c->h);
-    m->pad_end[1] = pad_behind(c->pad_w, c->wo, c->stride, c->dilation, c->kw, c->w);
-    return dnnl_memory_desc_init_by_tag(&m->x, 4, xd, dnn_type(c->x), dnnl_nhwc) == dnnl_success &&
-           dnnl_memory_desc_init_by_tag(&m->y, 4, yd, dnn_type(c->y), dnnl_nhwc) == dnnl_success &&
-           dnnl_memory_desc_init_by_tag(&m->b, 1, bd, dnnl_f32, dnnl_a) == dnnl_success &&
-           dnnl_memory_desc_init_by_tag(&m->w_any, grouped ? 5 : 4, grouped ? gd : wd, wt, dnnl_format_tag_any) ==
-               dnnl_success &&
-           dnnl_memory_desc_init_by_tag(&op->w_plain, grouped ? 5 : 4, grouped ? gd : wd, dnnl_f32,
-                                        grouped ? dnnl_goihw : dnnl_oihw) == dnnl_success;
+    md_free(&m->x);
+    md_free(&m->w);
+    md_free(&m->b);
+    md_free(&m->y);
 }
 
-static dnnl_primitive_desc_t conv_forward(const Dnn *d, const DnnConv *c, const ConvDescs *m, const char **name)
+static MemDesc weights_desc(const DnnConv *c, dnnl_data_type_t type, bool plain)
 {
-    dnnl_convolution_desc_t desc;
-    dnnl_prop_kind_t prop = c->pass == DNN_FORWARD ? dnnl_forward_inference : dnnl_forward_training;
-    dnnl_primitive_attr_t attr = make_attr(c->pass == DNN_FORWARD ? c->act : "none", c->residual ? &m->y : NULL);
-    if (!attr) return NULL;
+    dnnl_dims_t wd = { c->o, c->c, c->kh, c->kw };
+    dnnl_dims_t gd = { c->groups, c->o / c->groups, c->c / c->groups, c->kh, c->kw };
+    if (c->groups > 1) return md_new(5, gd, type, plain ? dnnl_goihw : dnnl_format_tag_any);
+    return md_new(4, wd, type, plain ? dnnl_oihw : dnnl_format_tag_any);
+}
+
+/* The weights are of type w, their layout open. */
+static bool conv_descs(const DnnConv *c, dnnl_data_type_t w, ConvDescs *m)
+{
+    dnnl_dims_t xd = { c->n, c->c, c->h, c->w }, yd = { c->n, c->o, c->ho, c->wo }, bd = { c->o };
+    *m = (ConvDescs) { .stride = { c->stride, c->stride },
+                       .dilate = { c->dilation - 1, c->dilation - 1 },
+                       .pad = { c->pad_h, c->pad_w } };
+    m->pad_end[0] = pad_behind(c->pad_h, c->ho, c->stride, c->dilation, c->kh, c->h);
+    m->pad_end[1] = pad_behind(c->pad_w, c->wo, c->stride, c->dilation, c->kw, c->w);
+    m->x = md_new(4, xd, dnn_type(c->x), dnnl_nhwc);
+    m->y = md_new(4, yd, dnn_type(c->y), dnnl_nhwc);
+    m->w = weights_desc(c, w, false);
+    if (c->bias) m->b = md_new(1, bd, dnnl_f32, dnnl_a);
+    return m->x && m->y && m->w && (!c->bias || m->b);
+}
+
+/* What backward primitives are made from: the forward one over images of the same types, weights in x's. */
+static dnnl_primitive_desc_t forward_hint(const Dnn *d, const DnnConv *c, dnnl_primitive_attr_t attr)
+{
+    ConvDescs m;
     dnnl_primitive_desc_t pd = NULL;
-    if (dnnl_dilated_convolution_forward_desc_init(&desc, prop, dnnl_convolution_direct, &m->x, &m->w_any,
-                                                   c->bias ? &m->b : NULL, &m->y, m->stride, m->dilate, m->pad,
-                                                   m->pad_end) == dnnl_success)
-        pd = pick(d, &desc, attr, NULL, name);
-    dnnl_primitive_attr_destroy(attr);
+    if (conv_descs(c, dnn_type(c->x), &m)) pd = pick(conv_impls(d->engine, dnnl_forward_training, &m, attr, NULL));
+    descs_free(&m);
     return pd;
 }
 
-static dnnl_primitive_desc_t conv_backward(const Dnn *d, const DnnConv *c, const ConvDescs *m, const char **name)
+static dnnl_primitive_desc_t conv_pick(const Dnn *d, const DnnConv *c, const ConvDescs *m)
 {
-    dnnl_convolution_desc_t desc;
-    dnnl_primitive_attr_t attr = make_attr("none", NULL);
-    dnnl_primitive_desc_t pd = NULL, hint = NULL;
-    const char *hint_name;
-    /* The hint must be a forward primitive over the same types: weights in the type of the images. */
-    ConvDescs f = *m;
-    f.w_any.data_type = m->x.data_type;
-    DnnConv fc = *c;
-    fc.bias = fc.residual = false;
-    if (attr) hint = conv_forward(d, &fc, &f, &hint_name);
-    if (hint &&
-        (c->pass == DNN_DX
-             ? dnnl_dilated_convolution_backward_data_desc_init(&desc, dnnl_convolution_direct, &m->x, &m->w_any, &m->y,
-                                                                m->stride, m->dilate, m->pad, m->pad_end)
-             : dnnl_dilated_convolution_backward_weights_desc_init(&desc, dnnl_convolution_direct, &m->x, &m->w_any,
-                                                                   NULL, &m->y, m->stride, m->dilate, m->pad,
-                                                                   m->pad_end)) == dnnl_success)
-        pd = pick(d, &desc, attr, hint, name);
+    bool forward = c->pass == DNN_FORWARD;
+    dnnl_prop_kind_t kind = forward             ? dnnl_forward_inference
+                            : c->pass == DNN_DX ? dnnl_backward_data
+                                                : dnnl_backward_weights;
+    dnnl_primitive_attr_t attr = make_attr(forward ? c->act : "none", forward && c->residual ? m->y : NULL);
+    dnnl_primitive_desc_t pd = NULL, hint = attr && !forward ? forward_hint(d, c, attr) : NULL;
+    if (attr && (forward || hint)) pd = pick(conv_impls(d->engine, kind, m, attr, hint));
     if (hint) dnnl_primitive_desc_destroy(hint);
     if (attr) dnnl_primitive_attr_destroy(attr);
     return pd;
 }
 
-static bool conv_args(DnnOp *op, const DnnConv *c, const ConvDescs *m, dnnl_primitive_desc_t pd)
+static bool conv_args(DnnOp *op, const DnnConv *c, const ConvDescs *m)
 {
-    dnnl_query_t what = c->pass == DNN_DW ? dnnl_query_diff_weights_md : dnnl_query_weights_md;
-    op->w_packed = *dnnl_primitive_desc_query_md(pd, what, 0);
     switch (c->pass) {
     case DNN_FORWARD:
-        return ARG(DNNL_ARG_SRC, &m->x, x) && ARG(DNNL_ARG_WEIGHTS, &op->w_packed, w) &&
-               ARG(DNNL_ARG_DST, &m->y, out) && (!c->bias || ARG(DNNL_ARG_BIAS, &m->b, b)) &&
+        return ARG(DNNL_ARG_SRC, m->x, x) && ARG(DNNL_ARG_WEIGHTS, op->w_packed, w) && ARG(DNNL_ARG_DST, m->y, out) &&
+               (!c->bias || ARG(DNNL_ARG_BIAS, m->b, b)) &&
                (!c->residual ||
-                ARG(DNNL_ARG_ATTR_MULTIPLE_POST_OP(str_eq(c->act, "none") ? 0 : 1) | DNNL_ARG_SRC_1, &m->y, res));
+                ARG(DNNL_ARG_ATTR_MULTIPLE_POST_OP(str_eq(c->act, "none") ? 0 : 1) | DNNL_ARG_SRC_1, m->y, res));
     case DNN_DX:
-        return ARG(DNNL_ARG_DIFF_DST, &m->y, dy) && ARG(DNNL_ARG_WEIGHTS, &op->w_packed, w) &&
-               ARG(DNNL_ARG_DIFF_SRC, &m->x, out);
+        return ARG(DNNL_ARG_DIFF_DST, m->y, dy) && ARG(DNNL_ARG_WEIGHTS, op->w_packed, w) &&
+               ARG(DNNL_ARG_DIFF_SRC, m->x, out);
     case DNN_DW:
-        return ARG(DNNL_ARG_DIFF_DST, &m->y, dy) && ARG(DNNL_ARG_SRC, &m->x, x) &&
-               ARG(DNNL_ARG_DIFF_WEIGHTS, &op->w_packed, out);
+        return ARG(DNNL_ARG_DIFF_DST, m->y, dy) && ARG(DNNL_ARG_SRC, m->x, x) &&
+               ARG(DNNL_ARG_DIFF_WEIGHTS, op->w_packed, out);
     }
     return false;
 }
@@ -284,70 +271,18 @@ DnnOp *dnn_conv(Dnn *d, const DnnConv *c, int threads, char *why, size_t why_siz
     DnnOp *op = op_new(d, threads);
     ConvDescs m;
     dnnl_primitive_desc_t pd = NULL;
-    const char *name = "";
+    /* Weight gradients are summed in f32; the multiplier of an activation gradient has the activations' type. */
+    dnnl_data_type_t wt = c->pass == DNN_DW ? dnnl_f32 : dnn_type(c->pass == DNN_DX ? c->y : c->x);
+    dnnl_query_t w = c->pass == DNN_DW ? dnnl_query_diff_weights_md : dnnl_query_weights_md;
     snprintf(why, why_size, "oneDNN has nothing but its reference for this convolution");
     if (!op) return NULL;
     int old = threads_set(threads);
-    if (conv_descs(c, op, &m))
-        pd = c->pass == DNN_FORWARD ? conv_forward(d, c, &m, &name) : conv_backward(d, c, &m, &name);
-    bool ok = pd && conv_args(op, c, &m, pd) && add_reorder(op, c->pass != DNN_DW);
-    if (ok)
-        ok = finish(op, pd, name);
-    else if (pd)
-        dnnl_primitive_desc_destroy(pd);
-    threads_restore(old);
-    if (!ok) dnn_op_free(&op);
-    return op;
-}
-
-/* ---- matrix product ----------------------------------------------------------------------------------------- */
-
-static bool strided(dnnl_memory_desc_t *md, int nd, int64_t batch, int64_t rows, int64_t cols, DType t, int64_t step,
-                    int64_t ld)
-{
-    dnnl_dims_t d3 = { step ? batch : 1, rows, cols }, s3 = { step ? step : rows * ld, ld, 1 };
-    return dnnl_memory_desc_init_by_strides(md, nd, nd == 3 ? d3 : d3 + 1, dnn_type(t), nd == 3 ? s3 : s3 + 1) ==
-           dnnl_success;
-}
-
-DnnOp *dnn_matmul(Dnn *d, const DnnMatmul *c, int threads, char *why, size_t why_size)
-{
-    DnnOp *op = op_new(d, threads);
-    dnnl_memory_desc_t x, w, b, y, res;
-    dnnl_matmul_desc_t desc;
-    dnnl_primitive_desc_t pd = NULL;
-    const char *name = "";
-    int nd = c->batch > 1 ? 3 : 2;
-    dnnl_dims_t bd = { 1, 1, c->n }, wd = { c->k, c->n }, w_strides = { 1, c->k };
-    snprintf(why, why_size, "oneDNN has nothing but its reference for this matrix product");
-    if (!op) return NULL;
-    int old = threads_set(threads);
-    bool ok = strided(&x, nd, c->batch, c->m, c->k, c->x, c->batch_x, c->ld_x) &&
-              strided(&y, nd, c->batch, c->m, c->n, c->y, c->batch_y, c->ld_y) &&
-              strided(&res, nd, c->batch, c->m, c->n, c->y, c->batch_y, c->ld_res) &&
-              dnnl_memory_desc_init_by_tag(&b, nd, nd == 3 ? bd : bd + 1, dnnl_f32, nd == 3 ? dnnl_abc : dnnl_ab) ==
-                  dnnl_success;
-    if (ok && c->w_plain)
-        ok = strided(&w, nd, c->batch, c->k, c->n, c->x, c->batch_w, c->n);
-    else if (ok)
-        ok = dnnl_memory_desc_init_by_tag(&w, 2, wd, dnn_type(c->x), dnnl_format_tag_any) == dnnl_success &&
-             dnnl_memory_desc_init_by_strides(&op->w_plain, 2, wd, dnnl_f32, w_strides) == dnnl_success;
-    dnnl_primitive_attr_t attr = ok ? make_attr(c->act, c->residual ? &res : NULL) : NULL;
-    if (attr && dnnl_matmul_desc_init(&desc, &x, &w, c->bias ? &b : NULL, &y) == dnnl_success)
-        pd = pick(d, &desc, attr, NULL, &name);
-    if (attr) dnnl_primitive_attr_destroy(attr);
-    ok = pd != NULL;
-    if (ok) op->w_packed = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-    if (ok && c->w_plain) op->w_plain = op->w_packed;
-    ok = ok && ARG(DNNL_ARG_SRC, &x, x) && ARG(DNNL_ARG_WEIGHTS, &op->w_packed, w) && ARG(DNNL_ARG_DST, &y, out) &&
-         (!c->bias || ARG(DNNL_ARG_BIAS, &b, b)) &&
-         (!c->residual ||
-          ARG(DNNL_ARG_ATTR_MULTIPLE_POST_OP(str_eq(c->act, "none") ? 0 : 1) | DNNL_ARG_SRC_1, &res, res)) &&
-         add_reorder(op, true);
-    if (ok)
-        ok = finish(op, pd, name);
-    else if (pd)
-        dnnl_primitive_desc_destroy(pd);
+    if (conv_descs(c, wt, &m)) pd = conv_pick(d, c, &m);
+    bool ok = pd && (op->w_plain = weights_desc(c, dnnl_f32, true)) &&
+              (op->w_packed = md_copy(dnnl_primitive_desc_query_md(pd, w, 0))) && conv_args(op, c, &m) &&
+              add_reorder(op, c->pass != DNN_DW) && finish(op, pd);
+    if (pd) dnnl_primitive_desc_destroy(pd);
+    descs_free(&m);
     threads_restore(old);
     if (!ok) dnn_op_free(&op);
     return op;
@@ -372,17 +307,16 @@ size_t dnn_packed_bytes(const DnnOp *op)
 
 char *dnn_packed_form(const DnnOp *op, char *buf, size_t n)
 {
-    const dnnl_memory_desc_t *m = &op->w_packed;
-    const dnnl_blocking_desc_t *b = &m->format_desc.blocking;
+    const Layout *l = &op->layout;
     size_t at = 0;
     *buf = 0;
-    if (m->format_kind != dnnl_blocked || m->extra.flags || m->offset0) return buf;
+    if (!op->told) return buf;
 #define ADD(...) (at += at < n ? (size_t)snprintf(buf + at, n - at, __VA_ARGS__) : 0)
-    ADD("onednn t%d", (int)m->data_type);
-    for (int i = 0; i < m->ndims; i++)
-        ADD(" %lld/%lld", (long long)m->padded_dims[i], (long long)b->strides[i]);
-    for (int i = 0; i < b->inner_nblks; i++)
-        ADD(" %lld@%lld", (long long)b->inner_blks[i], (long long)b->inner_idxs[i]);
+    ADD("onednn t%d", (int)l->type);
+    for (int i = 0; i < l->nd; i++)
+        ADD(" %lld/%lld", (long long)l->padded[i], (long long)l->stride[i]);
+    for (int i = 0; i < l->n_inner; i++)
+        ADD(" %lld@%lld", (long long)l->inner[i], (long long)l->inner_dim[i]);
 #undef ADD
     if (at >= n) *buf = 0;
     return buf;
@@ -427,18 +361,17 @@ Status dnn_unpack(DnnOp *op, const void *packed, float *plain, Error *err)
 
 int64_t dnn_weight_at(const DnnOp *op, int dim, int64_t at)
 {
-    const dnnl_memory_desc_t *md = &op->w_packed;
-    const dnnl_blocking_desc_t *b = &md->format_desc.blocking;
+    const Layout *l = &op->layout;
     int64_t offset = 0, step = 1;
-    int d = md->ndims == 5 ? dim : dim - 1; /* without groups there is no such dimension */
-    if (md->format_kind != dnnl_blocked || md->extra.flags) return -1;
+    int d = l->nd == 5 ? dim : dim - 1; /* without groups there is no such dimension */
+    if (!op->told) return -1;
     if (d < 0) return 0;
-    for (int i = b->inner_nblks - 1; i >= 0; i--) { /* the last block is the innermost */
-        if (b->inner_idxs[i] == d) {
-            offset += at % b->inner_blks[i] * step;
-            at /= b->inner_blks[i];
+    for (int i = l->n_inner - 1; i >= 0; i--) { /* the last block is the innermost */
+        if (l->inner_dim[i] == d) {
+            offset += at % l->inner[i] * step;
+            at /= l->inner[i];
         }
-        step *= b->inner_blks[i];
+        step *= l->inner[i];
     }
-    return offset + at * b->strides[d];
+    return offset + at * l->stride[d];
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * oneDNN behind a few functions: convolutions in three directions, matrix product, reorder. The only file that knows
- * its headers is onednn_util.c, so that a new major version changes one file. Implementations whose name begins with
+ * oneDNN behind a few functions: convolutions in three directions and the packing of their weights. Only onednn_util.c
+ * knows its headers, and onednn_compat.h where its versions 2 and 3 differ. Implementations whose name begins with
  * "ref" are refused: they are 100 to 300 times slower than any other. */
 #ifndef ONEDNN_UTIL_H
 #define ONEDNN_UTIL_H
@@ -27,20 +27,8 @@ typedef struct DnnConv {
     const char *act;
 } DnnConv;
 
-/* A matrix product of rows: y [m,n] = act(x [m,k] w [k,n] + b) + res, rows ld_* elements apart. */
-typedef struct DnnMatmul {
-    int64_t batch, m, n, k; /* batch 1 for a convolution */
-    int64_t ld_x, ld_y, ld_res;
-    int64_t batch_x, batch_w, batch_y; /* elements from matrix to matrix; 0: the same one for all */
-    DType x, y;
-    bool bias, residual;
-    bool w_plain; /* w is read as given, [k,n] row-major in dtype x; else w is [n,k] f32, packed */
-    const char *act;
-} DnnMatmul;
-
 /* NULL, and why not, when there is no implementation worth running. threads: the most it will use. */
 DnnOp *dnn_conv(Dnn *d, const DnnConv *c, int threads, char *why, size_t why_size);
-DnnOp *dnn_matmul(Dnn *d, const DnnMatmul *c, int threads, char *why, size_t why_size);
 void dnn_op_free(DnnOp **op);
 
 const char *dnn_impl(const DnnOp *op);     /* "onednn brgconv:avx512_core"; lives as long as op */
