@@ -31,8 +31,8 @@ static Status cut(Machine *m)
 /* Little-endian unsigned operand of 1, 2, 4 or 8 bytes. */
 static Status operand(Machine *m, size_t bytes, uint64_t *x)
 {
-    if (m->n - m->at < bytes) return cut(m);
     *x = 0;
+    if (m->n - m->at < bytes) return cut(m);
     for (size_t i = 0; i < bytes; i++)
         *x |= (uint64_t)m->data[m->at + i] << 8 * i;
     m->at += bytes;

@@ -23,6 +23,9 @@ typedef dnnl_primitive_desc_iterator_t Impls;
 typedef struct ConvDescs {
     MemDesc x, w, b, y; /* b may be NULL */
     dnnl_dims_t stride, dilate, pad, pad_end;
+#if DNNL_VERSION_MAJOR < 3
+    dnnl_convolution_desc_t made; /* Impls of it point here */
+#endif
 } ConvDescs;
 
 /* How a blocked tensor lies: the strides of its outer blocks, and the blocks within, the last one innermost. */
@@ -84,8 +87,8 @@ static inline bool append_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, flo
     return dnnl_post_ops_append_eltwise(ops, kind, alpha, 0) == dnnl_success;
 }
 
-/* hint: a forward primitive of the same types, for the two backward kinds. */
-static inline Impls conv_impls(dnnl_engine_t e, dnnl_prop_kind_t kind, const ConvDescs *c, dnnl_primitive_attr_t attr,
+/* hint: a forward primitive of the same types, for the two backward kinds. c and hint must outlive what is returned. */
+static inline Impls conv_impls(dnnl_engine_t e, dnnl_prop_kind_t kind, ConvDescs *c, dnnl_primitive_attr_t attr,
                                const_dnnl_primitive_desc_t hint)
 {
     Impls pd = NULL;
@@ -158,22 +161,22 @@ static inline bool append_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, flo
     return dnnl_post_ops_append_eltwise(ops, 1, kind, alpha, 0) == dnnl_success;
 }
 
-static inline Impls conv_impls(dnnl_engine_t e, dnnl_prop_kind_t kind, const ConvDescs *c, dnnl_primitive_attr_t attr,
+static inline Impls conv_impls(dnnl_engine_t e, dnnl_prop_kind_t kind, ConvDescs *c, dnnl_primitive_attr_t attr,
                                const_dnnl_primitive_desc_t hint)
 {
-    dnnl_convolution_desc_t d;
+    dnnl_convolution_desc_t *d = &c->made;
     Impls i = NULL;
     dnnl_status_t s;
     if (kind == dnnl_backward_data)
-        s = dnnl_dilated_convolution_backward_data_desc_init(&d, dnnl_convolution_direct, c->x, c->w, c->y, c->stride,
+        s = dnnl_dilated_convolution_backward_data_desc_init(d, dnnl_convolution_direct, c->x, c->w, c->y, c->stride,
                                                              c->dilate, c->pad, c->pad_end);
     else if (kind == dnnl_backward_weights)
-        s = dnnl_dilated_convolution_backward_weights_desc_init(&d, dnnl_convolution_direct, c->x, c->w, c->b, c->y,
+        s = dnnl_dilated_convolution_backward_weights_desc_init(d, dnnl_convolution_direct, c->x, c->w, c->b, c->y,
                                                                 c->stride, c->dilate, c->pad, c->pad_end);
     else
-        s = dnnl_dilated_convolution_forward_desc_init(&d, kind, dnnl_convolution_direct, c->x, c->w, c->b, c->y,
+        s = dnnl_dilated_convolution_forward_desc_init(d, kind, dnnl_convolution_direct, c->x, c->w, c->b, c->y,
                                                        c->stride, c->dilate, c->pad, c->pad_end);
-    return s == dnnl_success && dnnl_primitive_desc_iterator_create(&i, &d, attr, e, hint) == dnnl_success ? i : NULL;
+    return s == dnnl_success && dnnl_primitive_desc_iterator_create(&i, d, attr, e, hint) == dnnl_success ? i : NULL;
 }
 
 static inline dnnl_primitive_desc_t impls_get(Impls i)

@@ -234,7 +234,7 @@ static dnnl_primitive_desc_t forward_hint(const Dnn *d, const DnnConv *c, dnnl_p
     return pd;
 }
 
-static dnnl_primitive_desc_t conv_pick(const Dnn *d, const DnnConv *c, const ConvDescs *m)
+static dnnl_primitive_desc_t conv_pick(const Dnn *d, const DnnConv *c, ConvDescs *m)
 {
     bool forward = c->pass == DNN_FORWARD;
     dnnl_prop_kind_t kind = forward             ? dnnl_forward_inference
