@@ -80,11 +80,13 @@ static bool add_arg(DnnOp *op, int id, ConstMemDesc md, size_t offset)
 }
 #define ARG(id, md, field) add_arg(op, id, md, offsetof(DnnArgs, field))
 
-/* brgconv computes as fast as jit (measured on yolov8n's 3x3 layers, f32 and bf16, Zen 4), but takes two to three times
- * as long to make, which a new image size pays 60 times; its 1x1 form is the faster one. */
+/* brgconv (oneDNN 2) and brg_conv_fwd (3) compute yolov8n's 3x3 layers as fast as jit does, but take two to three times
+ * as long to make, which a new image size pays 60 times; their 1x1 form is the faster one. Measured in f32 and bf16 on
+ * Zen 4 (2.6) and Sapphire Rapids (2.6, 3.7). Only with AMX brg_conv_fwd is a sixth faster, and takes five times as
+ * long to make. */
 static bool slow_to_make(const char *name)
 {
-    return str_starts(name, "brgconv:");
+    return str_starts(name, "brgconv:") || str_starts(name, "brg_conv_fwd:");
 }
 
 static const char *impl_name(const_dnnl_primitive_desc_t pd)
