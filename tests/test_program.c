@@ -198,6 +198,75 @@ static void what_is_repeated_over_the_batch_is_no_residual(void **state)
     arena_free(&a);
 }
 
+/* In training the residual goes into the batchnorm before it, and moves the running statistics as before: against the
+ * graph with the addition, run by the reference. */
+static void a_training_residual_goes_into_its_batchnorm(void **state)
+{
+    Graph *g = c2f_like(), *train, *fused;
+    Arena *a = arena_new();
+    Slab w, v;
+    int64_t n, m;
+    assert_ok(pass_train_mode(g, &train, &err));
+    assert_ok(pass_fuse(train, &fused, &err));
+    graph_free(&g);
+    assert_ok(pass_dce(fused, &g, &err));
+    assert_ok(graph_verify(g, &err));
+    assert_non_null(strstr(graph_text(train, NULL, a), " add "));
+    assert_null(strstr(graph_text(g, NULL, a), " add "));
+    assert_ok(slab_new(g, &w, &err));
+    assert_ok(slab_new(g, &v, &err));
+    slab_init(g, &w, 3);
+    slab_init(g, &v, 3);
+    double *want = run(train, "ref", false, &w, 9, &n), *got = run(g, "cpu", false, &v, 9, &m);
+    assert_int_equal(n, m);
+    for (int64_t i = 0; i < n; i++)
+        assert_true(fabs(want[i] - got[i]) < 1e-4);
+    for (int64_t i = 0; i < w.n; i++)
+        assert_true(fabsf(w.data[i] - v.data[i]) < 1e-5f);
+    free(want);
+    free(got);
+    slab_free(&w);
+    slab_free(&v);
+    graph_free(&g);
+    graph_free(&train);
+    graph_free(&fused);
+    arena_free(&a);
+}
+
+/* 1e-20 squared: 0 inside a program, 1e-40 (IEEE 754) in what the host computes afterwards, on its own thread and on
+ * the workers. */
+static void subnormals_are_zero_inside_only(void **state)
+{
+    Graph *g;
+    Backend *b;
+    Program *p;
+    Slab none = { 0 };
+    assert_ok(graph_new(&g, &err));
+    Value x = graph_input(g, "x", (Type) { .dtype = F32, .shape = SHAPE(DIM_BATCH, 3, DIM_HEIGHT, DIM_WIDTH) });
+    graph_output(g, "y", EMIT(g, mul, INS(x, x), NO_ATTRS));
+    assert_ok(backend_open("cpu", 2, NULL, &b, &err));
+    ProgramSpec spec = { .graph = g, .bind = { 2, 64, 64, 1, F32 }, .backend = b, .params = &none };
+    assert_ok(program_compile(&spec, &p, &err));
+    assert_ok(program_load(p, &err));
+    Tensor in = program_input(p, "x");
+    for (int64_t i = 0; i < tensor_count(&in); i++)
+        ((float *)in.data)[i] = 1e-20f;
+    assert_ok(program_run(p, &err));
+    Tensor y = program_output(p, "y");
+    for (int64_t i = 0; i < tensor_count(&y); i++)
+        assert_true(((float *)y.data)[i] == 0);
+    int kept = 0;
+#pragma omp parallel num_threads(2) reduction(+ : kept)
+    {
+        volatile float small = 1e-20f, square = small * small;
+        kept += square > 0;
+    }
+    assert_int_equal(kept, 2);
+    program_free(&p);
+    backend_close(&b);
+    graph_free(&g);
+}
+
 static void channel_ranges_cost_no_copies(void **state)
 {
     Graph *g = c2f_like(), *fused;
@@ -473,6 +542,8 @@ int main(void)
         cmocka_unit_test(fused_graph_computes_the_same),
         cmocka_unit_test(fused_dynamic_convolutions_compute_the_same),
         cmocka_unit_test(what_is_repeated_over_the_batch_is_no_residual),
+        cmocka_unit_test(a_training_residual_goes_into_its_batchnorm),
+        cmocka_unit_test(subnormals_are_zero_inside_only),
         cmocka_unit_test(channel_ranges_cost_no_copies),
         cmocka_unit_test(gradients_equal_differences),
         cmocka_unit_test(plans_never_overlap),

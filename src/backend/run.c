@@ -2,6 +2,7 @@
  *
  * Running a program: addresses, loading of constants, the walk over the steps. */
 #include "backend/program_impl.h"
+#include "base/flush.h"
 
 static void *base_address(const Program *p, Place q)
 {
@@ -111,26 +112,38 @@ static Status run_step(Program *p, Step *s, Error *err)
     return st == DYN_OK ? st : fail_in(err, "%s '%s'", s->node->op->name, s->node->name);
 }
 
-Status program_run(Program *p, Error *err)
+static Status run_steps(Program *p, bool timed, Error *err)
 {
-    link_again(p);
-    for (size_t i = 0; i < p->n_step; i++)
-        if (!p->step[i].constant) TRY(run_step(p, &p->step[i], err));
-    return p->spec.backend->def->sync(p->spec.backend, err);
-}
-
-Status program_run_timed(Program *p, Error *err)
-{
+    Backend *b = p->spec.backend;
     link_again(p);
     for (size_t i = 0; i < p->n_step; i++) {
         Step *s = &p->step[i];
         if (s->constant) continue;
-        double start = clock_ms();
+        double start = timed ? clock_ms() : 0;
         TRY(run_step(p, s, err));
-        TRY(p->spec.backend->def->sync(p->spec.backend, err));
+        if (!timed) continue;
+        TRY(b->def->sync(b, err));
         s->ms = clock_ms() - start;
     }
-    return DYN_OK;
+    return b->def->sync(b, err);
+}
+
+static Status run_flushed(Program *p, bool timed, Error *err)
+{
+    unsigned before = flush_begin(p->spec.backend->threads);
+    Status s = run_steps(p, timed, err);
+    flush_end(p->spec.backend->threads, before);
+    return s;
+}
+
+Status program_run(Program *p, Error *err)
+{
+    return run_flushed(p, false, err);
+}
+
+Status program_run_timed(Program *p, Error *err)
+{
+    return run_flushed(p, true, err);
 }
 
 void program_set_params(Program *p, const Slab *params)

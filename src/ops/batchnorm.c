@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * batchnorm - normalisation per channel over batch and space (Ioffe & Szegedy 2015), with the activation that follows.
- *   x [N,C,H,W] or [N,C]   gamma beta mean var [C]   y = act(gamma (x - mu) rstd + beta), rstd = 1 / sqrt(v + eps)
- *   save_mean save_rstd [C]: the mu and rstd that were used; f32 (F64 when x is)
- * train=1: mu and v are the batch's own (v biased), and the running statistics move: running <- (1-m) running + m
- * batch, with the unbiased variance. train=0: mu and v are the running ones. One value per channel has no variance:
- * then train=1 normalises with the running statistics, too, and leaves them alone (PyTorch refuses such a batch). */
+ *   x [N,C,H,W] or [N,C]   gamma beta mean var [C]   y = act(gamma (x - mu) rstd + beta) + res, rstd = 1 / sqrt(v +
+ * eps) save_mean save_rstd [C]: the mu and rstd that were used; f32 (F64 when x is) train=1: mu and v are the batch's
+ * own (v biased), and the running statistics move: running <- (1-m) running + m batch, with the unbiased variance.
+ * train=0: mu and v are the running ones. One value per channel has no variance: then train=1 normalises with the
+ * running statistics, too, and leaves them alone (PyTorch refuses such a batch). */
 #include "ops/ops_util.h"
 
 #include <math.h>
@@ -45,6 +45,8 @@ static Status infer(Infer *c)
 {
     const Shape *x = &c->in[0].shape;
     TRY(check(c, x, 1));
+    if (c->in[5].shape.rank >= 0 && (!shape_eq(&c->in[5].shape, x) || c->in[5].dtype != c->in[0].dtype))
+        return infer_fail(c, "the residual must be of the type of x");
     c->out[0] = c->in[0];
     c->out[0].rowmajor = false;
     c->out[1] = c->out[2] = (Type) { .dtype = wide_dtype(c->in[0].dtype), .shape = SHAPE(x->dim[1]) };
@@ -71,6 +73,7 @@ static void batch_statistics(const Tensor *x, int64_t ch, double *mean, double *
 static void ref(const RefCall *c)
 {
     Tensor x = as_image(&c->in[0]), y = as_image(&c->out[0]), running_mean = c->in[3], running_var = c->in[4];
+    Tensor res = c->in[5].data ? as_image(&c->in[5]) : (Tensor) { 0 };
     const char *act = attr_text(c->n, "act");
     double m = attr_float(c->n, "momentum"), count = (double)per_channel(&x);
     for (int64_t ch = 0; ch < x.dim[1]; ch++) {
@@ -85,8 +88,10 @@ static void ref(const RefCall *c)
         double a = tensor_get(&c->in[1], ch) * rstd, b = tensor_get(&c->in[2], ch);
         for (int64_t n = 0; n < x.dim[0]; n++)
             for (int64_t h = 0; h < x.dim[2]; h++)
-                for (int64_t w = 0; w < x.dim[3]; w++)
-                    store4(&y, n, ch, h, w, act_value(act, a * (load4(&x, n, ch, h, w) - mean) + b));
+                for (int64_t w = 0; w < x.dim[3]; w++) {
+                    double v = act_value(act, a * (load4(&x, n, ch, h, w) - mean) + b);
+                    store4(&y, n, ch, h, w, res.data ? v + load4(&res, n, ch, h, w) : v);
+                }
         tensor_set(&c->out[1], ch, mean);
         tensor_set(&c->out[2], ch, rstd);
     }
@@ -101,12 +106,13 @@ static void grad(Grad *c)
                      c->n->attr, c->n->n_attr);
     for (int i = 0; i < 3; i++)
         c->dx[i] = value_at(out, i);
+    if (c->in[5].id) c->dx[5] = c->dy[0];
 }
 
 /* Scale and shift; training adds two sums, a difference and a square. A profiler counts the layer on images only. */
 static Cost cost(const Node *n, const Type *in, const Type *out)
 {
-    double each = (attr_int(n, "train") ? 6 : 2) + act_flops(attr_text(n, "act"));
+    double each = (attr_int(n, "train") ? 6 : 2) + act_flops(attr_text(n, "act")) + (n->in[5].id ? 1 : 0);
     return (Cost) { each * count_of(&in[0]), in[0].shape.rank == 4 ? 4 * count_of(&in[0]) : 0 };
 }
 
@@ -178,8 +184,8 @@ static const OpDef op_batchnorm_grad = { .name = "batchnorm_grad",
                                          .ref = ref_grad,
                                          .cost = cost_grad };
 const OpDef op_batchnorm = { .name = "batchnorm",
-                             .doc = "normalisation per channel with optional activation",
-                             .in = "x gamma beta mean var",
+                             .doc = "normalisation per channel with optional activation and residual",
+                             .in = "x gamma beta mean var res?",
                              .out = "y save_mean save_rstd",
                              .attrs = NORM_ATTRS,
                              .updates = 1 << 3 | 1 << 4,
@@ -192,5 +198,6 @@ const OpDef op_batchnorm = { .name = "batchnorm",
                                       "x[3,4,3,5] gamma[4] beta[4] mean[4] var[4]:pos act=silu\n"
                                       "x[3,4,3,5] gamma[4] beta[4] mean[4] var[4]:pos train=1 momentum=0.1\n"
                                       "x[1,17,2,3] gamma[17] beta[17] mean[17] var[17]:pos train=1 act=silu\n"
+                                      "x[2,6,3,4] gamma[6] beta[6] mean[6] var[6]:pos res[2,6,3,4] train=1 act=silu\n"
                                       "x[5,3] gamma[3] beta[3] mean[3] var[3]:pos train=1 eps=1e-5\n"
                                       "x[1,3,1,1] gamma[3] beta[3] mean[3] var[3]:pos train=1 act=tanh\n" };

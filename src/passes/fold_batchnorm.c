@@ -10,7 +10,9 @@
 /* The convolution under batchnorm n when it can take it, else NULL. */
 static const Node *foldable(const Rewrite *r, const Node *n)
 {
-    if (n->op != &op_batchnorm || attr_int(n, "train") || r->uses[n->out.id + 1] || r->uses[n->out.id + 2]) return NULL;
+    if (n->op != &op_batchnorm || attr_int(n, "train") || r->uses[n->out.id + 1] || r->uses[n->out.id + 2] ||
+        n->in[5].id)
+        return NULL;
     const Node *conv = value_node(r->src, n->in[0]);
     const ConvPorts *p = conv->kind == NODE_OP ? conv_ports(conv->op) : NULL;
     bool plain = p && r->uses[conv->out.id] == 1 && attr_is(conv, "act", "none") && !conv->in[p->res].id;

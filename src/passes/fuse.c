@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fuse - activations into the batchnorm or convolution before them; a residual into the epilogue of what takes one.
+ * fuse - activations into the batchnorm or convolution before them; a residual into what takes one.
  * Only where the intermediate has no other reader, so that nothing is computed twice. */
 #include "ops/conv_util.h"
 #include "passes/rewrite.h"
@@ -19,7 +19,7 @@ static const ConvPorts *ports_of(const Node *n)
 /* The input of n that a residual is; -1: it takes none. */
 static int residual_port(const Node *n)
 {
-    return ports_of(n) ? ports_of(n)->res : n->op == &op_mix_channels ? 2 : -1;
+    return ports_of(n) ? ports_of(n)->res : n->op == &op_mix_channels ? 2 : n->op == &op_batchnorm ? 5 : -1;
 }
 
 static bool has_residual(const Node *n)
@@ -70,15 +70,16 @@ static bool same_type(const Type *a, const Type *b)
     return a->dtype == b->dtype && a->rowmajor == b->rowmajor && shape_eq(&a->shape, &b->shape);
 }
 
-static bool fuse_residual(Rewrite *r, const Node *n, const Type *elsewhere)
+/* In training only batchnorm: what else takes a residual has no gradient with one. */
+static bool fuse_residual(Rewrite *r, const Node *n, const Type *elsewhere, bool training)
 {
     if (n->op != &op_add || !elsewhere) return false;
     for (int side = 0; side < 2; side++) {
         Value branch = n->in[1 - side], other = n->in[side];
         if (r->uses[branch.id] != 1) continue;
         const Node *p = r->map[branch.id].id ? value_node(r->dst, r->map[branch.id]) : NULL;
-        int port = p ? residual_port(p) : -1;
-        if (port < 0 || p->in[port].id) continue;
+        int port = p && p->out.id == r->map[branch.id].id ? residual_port(p) : -1;
+        if (port < 0 || p->in[port].id || (training && p->op != &op_batchnorm)) continue;
         if (!same_type(value_type(r->src, branch), value_type(r->src, other))) continue;
         if (!same_type(&elsewhere[branch.id], &elsewhere[other.id])) continue;
         Value in[MAX_CONV_IN] = { 0 };
@@ -112,12 +113,12 @@ Status pass_fuse(const Graph *in, Graph **out, Error *err)
     Rewrite r;
     TRY(rewrite_begin(&r, in, err));
     bool training = any_training(in); /* a convolution has no gradient with a fused epilogue */
-    const Type *elsewhere = training ? NULL : types_elsewhere(in, r.a);
+    const Type *elsewhere = types_elsewhere(in, r.a);
     for (int i = 0; i < graph_n_nodes(in); i++) {
         const Node *n = graph_node(in, i);
         bool conv_below = n->n_in && n->in[0].id && ports_of(value_node(in, n->in[0]));
         if (!(training && conv_below) && fuse_activation(&r, n)) continue;
-        if (fuse_residual(&r, n, elsewhere)) continue;
+        if (fuse_residual(&r, n, elsewhere, training)) continue;
         rewrite_copy(&r, n);
     }
     return rewrite_end(&r, out, err);

@@ -24,8 +24,8 @@ Status pass_fold_batchnorm(const Graph *in, Graph **out, Error *err);
 /* Takes 1x1 convolutions of an attention block to its descriptors instead of all positions where that is cheaper. */
 Status pass_reassociate(const Graph *in, Graph **out, Error *err);
 
-/* Fuses an activation into the batchnorm or convolution before it and, at inference, a residual add into the epilogue
- * of a convolution or mix_channels, where the intermediate has no other use. */
+/* Fuses an activation into the batchnorm or convolution before it, and a residual add into a batchnorm or, at
+ * inference, a convolution or mix_channels, where the intermediate has no other use. */
 Status pass_fuse(const Graph *in, Graph **out, Error *err);
 
 /* Appends the backward pass of output `loss` (one element): a gradient output "grad:NAME" for every trainable parameter

@@ -4,6 +4,8 @@
  * element by element or sums in a fixed order, so that results do not depend on the number of threads. */
 #include "train/optim.h"
 
+#include "base/flush.h"
+
 #include <math.h>
 #include <strings.h>
 
@@ -141,6 +143,7 @@ void optim_step(Optim *o, const Slab *params, const Slab *grads, const double lr
 {
     o->t++;
     if (o->def->product) o->product *= o->def->product(momentum, o->t);
+    unsigned before = flush_begin(0); /* momenta of what no longer moves */
 #pragma omp parallel for schedule(static)
     for (int i = 0; i < o->n_run; i++) {
         const OptimRun *r = &o->run[i];
@@ -155,6 +158,7 @@ void optim_step(Optim *o, const Slab *params, const Slab *grads, const double lr
             x.state[k] = o->state[k].data + r->offset;
         o->def->step(&s, x);
     }
+    flush_end(0, before);
 }
 
 double ema_decay(int64_t u)
@@ -167,9 +171,11 @@ void ema_update(const Slab *ema, const Slab *model, int64_t u)
     const float part = (float)(1 - ema_decay(u));
     float *restrict e = ema->data;
     const float *restrict m = model->data;
+    unsigned before = flush_begin(0);
 #pragma omp parallel for simd schedule(static)
     for (int64_t i = 0; i < ema->n; i++)
         e[i] += part * (m[i] - e[i]);
+    flush_end(0, before);
 }
 
 void slab_accumulate(const Slab *sum, const Slab *x, bool first)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * batchnorm and its gradient. Forward in training is two walks over x: moments, then normalise and activate; the
- * gradient is two walks over x and dy: the sums of dz and dz * xhat, then dx; the activation's slope is computed anew
- * in both, which costs less than writing dz out. Threads take fixed shares of the pixels and their sums are added in
- * order: the same number of threads gives the same bits. */
+ * batchnorm and its gradient. Forward in training is two walks over x: moments, then normalise, activate and add the
+ * residual; the gradient is two walks over x and dy: the sums of dz and dz * xhat, then dx; the activation's slope is
+ * computed anew in both, which costs less than writing dz out. The second walk goes backwards, from what the first has
+ * left in the caches. Threads take fixed shares of the pixels and their sums are added in order: the same number of
+ * threads gives the same bits. */
 #include "backend/cpu/cpu.h"
 #include "ops/ops.h"
 
@@ -61,7 +62,7 @@ static void batch_moments(const State *s, const Rows *x, double *partial)
 static Status run(Kernel *k, const KernelArgs *a, Error *err)
 {
     const State *s = k->state;
-    Rows x = pixels_of(&a->in[0]), y = pixels_of(&a->out[0]);
+    Rows x = pixels_of(&a->in[0]), res = pixels_of(&a->in[5]), y = pixels_of(&a->out[0]);
     float *running_mean = a->in[3].data, *running_var = a->in[4].data, *mean = a->out[1].data, *rstd = a->out[2].data;
     const double *moments = a->scratch, *m2 = moments + s->cols;
     double m = s->momentum, count = (double)s->rows;
@@ -79,7 +80,8 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
     for (int i = 0; i < s->threads; i++) {
         int64_t lo, hi;
         share(s->rows, 1, i, s->threads, &lo, &hi);
-        s->isa->norm(&p, block_at(&x, lo, 0), block_at(&y, lo, 0), hi - lo, s->cols);
+        Block more = a->in[5].data ? block_at(&res, lo, 0) : (Block) { 0 };
+        s->isa->norm(&p, block_at(&x, lo, 0), more, block_at(&y, lo, 0), hi - lo, s->cols);
     }
     return DYN_OK;
 }
@@ -130,14 +132,14 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     s.batch = attr_int(p->node, "train") && s.rows > 1;
     s.threads = threads_for(p->threads, s.rows * s.cols);
     if (!is_float(x) || p->in[0].dtype != x->dtype) return decline(why, n, "types other than f32 and bf16");
-    for (int i = grad ? 2 : 1; i < p->node->n_in; i++)
+    for (int i = grad ? 2 : 1; i < (grad ? 6 : 5); i++)
         if (p->in[i].dtype != F32) return decline(why, n, "statistics that are not f32");
     if (x->rowmajor || p->in[0].rowmajor) return decline(why, n, "row-major image");
     if (s.act == N_ACT) return decline(why, n, "act=%s", attr_text(p->node, "act"));
     if (s.rows * s.cols == 0) return decline(why, n, "empty");
     k->scratch_bytes = (size_t)(2 * s.cols * s.threads) * sizeof(double) + (size_t)(2 * s.cols) * sizeof(float);
     if (!accept(k, cpu, &s, sizeof s, grad ? run_grad : run, why, n)) return false;
-    k->strided_in = grad ? 3 : 1;
+    k->strided_in = grad ? 3 : 1 | 1 << 5;
     k->strided_out = 1;
     return true;
 }

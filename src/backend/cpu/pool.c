@@ -73,20 +73,19 @@ static void scatter(const State *s, const Tensor *dy, const Tensor *x, int64_t n
     int64_t W = x->dim[3];
     int32_t which[CHUNK];
     const void *src[MAX_K * MAX_K];
+    float *to[MAX_K * MAX_K]; /* where each is summed */
     for (int64_t h = 0; h < dy->dim[2]; h++)
         for (int64_t w = 0; w < dy->dim[3]; w++) {
             int64_t h0, h1, w0, w1, at = 0;
             clip(s, h, x->dim[2], &h0, &h1);
             clip(s, w, W, &w0, &w1);
             for (int64_t i = h0; i < h1; i++)
-                for (int64_t j = w0; j < w1; j++)
-                    src[at++] = pixel(x, n, c, i, j);
+                for (int64_t j = w0; j < w1; j++, at++)
+                    src[at] = pixel(x, n, c, i, j), to[at] = sum + (i * W + j) * CHUNK;
             s->isa->max_which(src, (int)at, x->dtype, which, count);
             const void *g = pixel(dy, n, c, h, w);
-            for (int64_t i = 0; i < count; i++) {
-                int64_t wide = w1 - w0, p = (h0 + which[i] / wide) * W + w0 + which[i] % wide;
-                sum[p * CHUNK + i] += dy->dtype == F32 ? ((const float *)g)[i] : bf16_to_f32(((const uint16_t *)g)[i]);
-            }
+            for (int64_t i = 0; i < count; i++)
+                to[which[i]][i] += dy->dtype == F32 ? ((const float *)g)[i] : bf16_to_f32(((const uint16_t *)g)[i]);
         }
 }
 

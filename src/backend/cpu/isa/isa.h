@@ -74,7 +74,8 @@ enum { ATTENTION_BUFFER = 4096 };
     X(void, column_sums, (Block x, int64_t rows, int64_t cols, double *sum))                                           \
     /* mean[C], m2[C]: mean and summed squared distance from it over these rows */                                     \
     X(void, moments, (Block x, int64_t rows, int64_t cols, double *mean, double *m2))                                  \
-    X(void, norm, (const Norm *p, Block x, Block y, int64_t rows, int64_t cols))                                       \
+    /* y = the Norm of x, + res (data NULL: none) */                                                                   \
+    X(void, norm, (const Norm *p, Block x, Block res, Block y, int64_t rows, int64_t cols))                            \
     /* dz = dy * act'(z): sums of dz and dz * xhat, added to */                                                        \
     X(void, norm_grad_sums, (const Norm *p, Block dy, Block x, int64_t rows, int64_t cols, double *dz, double *dzx))   \
     /* dx = gamma rstd (dz - m_dz - xhat * m_dzx) */                                                                   \

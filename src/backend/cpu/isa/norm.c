@@ -2,20 +2,19 @@
  *
  * Reductions over rows (batch and space) per column (channel), and batch normalisation.
  *
- * Accuracy: f32 sums run over at most BLOCK_ROWS rows, then go to F64. The variance of a block is taken around the
- * block's own mean while the block is still in cache, and blocks are merged by Chan, Golub & LeVeque (1979): one pass
- * over memory, and a mean far from zero costs no digits. Columns go four vectors at a time, so that sums stay in
- * registers. */
+ * Accuracy: f32 sums run over at most BLOCK_ROWS rows, then go to F64. Moments are taken of distances from the mean so
+ * far, and blocks are merged by Chan, Golub & LeVeque (1979): one pass over memory, and a mean far from zero costs no
+ * digits. Columns go several vectors at a time, so that sums stay in registers and whole cache lines are read. */
 #include "backend/cpu/isa/vec.h"
 
-enum { BLOCK_ROWS = 256, BLOCK_BYTES = 32 << 10, GROUP = 4 };
+enum { BLOCK_ROWS = 256, BLOCK_BYTES = 64 << 10, GROUP = 4, PAIR = 2 };
 
-/* Calls body with c the first column, nv (a constant 1 or GROUP) vectors, n elements in the last. */
-#define FOR_GROUPS(cols, ...)                                                                                          \
+/* Calls body with c the first column, nv (a constant 1 or group) vectors, n elements in the last. */
+#define FOR_GROUPS(group, cols, ...)                                                                                   \
     do {                                                                                                               \
         int64_t c = 0;                                                                                                 \
-        for (; c + GROUP * VL <= (cols); c += GROUP * VL) {                                                            \
-            const int nv = GROUP;                                                                                      \
+        for (; c + (group)*VL <= (cols); c += (group)*VL) {                                                            \
+            const int nv = (group);                                                                                    \
             const int n = VL;                                                                                          \
             __VA_ARGS__;                                                                                               \
         }                                                                                                              \
@@ -39,9 +38,9 @@ static int64_t block_rows(int64_t cols)
 
 INLINE void add_to(double *sum, const V *v, int nv, int n)
 {
-    for (int k = 0; k < nv; k++)
-        for (int i = 0; i < (nv == 1 ? n : VL); i++)
-            sum[k * VL + i] += (double)v[k][i];
+    const float *x = (const float *)v;
+    for (int i = 0; i < (nv == 1 ? n : nv * VL); i++)
+        sum[i] += (double)x[i];
 }
 
 /* Column sums of a block; two rows at a time, so that an addition need not wait for the one before. */
@@ -64,7 +63,7 @@ INLINE void column_sums(const Block *x, DType t, int64_t rows, int64_t cols, dou
     for (int64_t r = 0; r < rows; r += per) {
         int64_t count = rows - r < per ? rows - r : per;
         V s[GROUP];
-        FOR_GROUPS(cols, {
+        FOR_GROUPS(GROUP, cols, {
             sums(block_row(x, r, bytes) + c * bytes, step, t, nv, n, count, s);
             add_to(sum + c, s, nv, n);
         });
@@ -76,47 +75,60 @@ void ISA_NAME(column_sums)(Block x, int64_t rows, int64_t cols, double *sum)
     FOR_TYPE(x.dtype, t, column_sums(&x, t, rows, cols, sum));
 }
 
-INLINE void squares(const char *p, int64_t step, DType t, int nv, int n, int64_t rows, const V *mean, V *out)
+/* Column sums of x - near and of its square; two rows at a time, as above. */
+INLINE void deviations(const char *p, int64_t step, DType t, int nv, int n, int64_t rows, const V *near, V *sum,
+                       V *square)
 {
     int64_t bytes = t == F32 ? 4 : 2;
-    V a[GROUP] = { 0 };
-    for (int64_t r = 0; r < rows; r++, p += step)
-        for (int k = 0; k < nv; k++) {
-            V d = vload(p + k * VL * bytes, t, n) - mean[k];
-            a[k] += d * d;
-        }
+    V s[2][GROUP] = { 0 }, q[2][GROUP] = { 0 };
+    for (int64_t r = 0; r < rows; r += 2, p += 2 * step)
+        for (int i = 0; i < (r + 1 < rows ? 2 : 1); i++)
+            for (int k = 0; k < nv; k++) {
+                V d = vload(p + i * step + k * VL * bytes, t, n) - near[k];
+                s[i][k] += d;
+                q[i][k] += d * d;
+            }
     for (int k = 0; k < nv; k++)
-        out[k] = a[k];
+        sum[k] = s[0][k] + s[1][k], square[k] = q[0][k] + q[1][k];
 }
 
-/* (mean, m2) of `before` rows merged with a block of `count` rows whose f32 mean is only nearly its mean: rest is what
- * the squares around it have too much. */
-static void merge(double *mean, double *m2, const float *s, const float *q, int n, int64_t before, int64_t count)
+/* (mean, m2) of `before` rows merged with `count` rows, of which the sums of distances from `near` and of their squares
+ * are known. */
+INLINE void merge(double *restrict mean, double *restrict m2, const float *near, const float *sum, const float *square,
+                  int n, int64_t before, int64_t count)
 {
-    double total = (double)(before + count);
+    double each = 1 / (double)count, part = (double)count / (double)(before + count), cross = (double)before * part;
     for (int i = 0; i < n; i++) {
-        double bm = (double)s[i] / (double)count, near = (double)(s[i] / (float)count), off = bm - near;
-        double d = bm - mean[i];
-        m2[i] += (double)q[i] - (double)count * off * off + d * d * (double)before * (double)count / total;
-        mean[i] += d * (double)count / total;
+        double s = (double)sum[i], d = (double)near[i] + s * each - mean[i];
+        m2[i] += (double)square[i] - s * s * each + d * d * cross;
+        mean[i] += d * part;
     }
 }
 
+INLINE V vnarrow(const double *x, int n)
+{
+    V v = { 0 };
+    for (int i = 0; i < n; i++)
+        ((float *)&v)[i] = (float)x[i];
+    return v;
+}
+
+/* The first block takes its distances from its first row, the others from the mean of those before. */
 INLINE void moments(const Block *x, DType t, int64_t rows, int64_t cols, double *mean, double *m2)
 {
-    int64_t bytes = t == F32 ? 4 : 2, step = x->ld * bytes, per = block_rows(cols);
+    int64_t bytes = t == F32 ? 4 : 2, step = x->ld * bytes;
     memset(mean, 0, (size_t)cols * sizeof *mean);
     memset(m2, 0, (size_t)cols * sizeof *m2);
-    for (int64_t r = 0; r < rows; r += per) {
-        int64_t count = rows - r < per ? rows - r : per;
-        FOR_GROUPS(cols, {
+    for (int64_t r = 0; r < rows; r += BLOCK_ROWS) {
+        int64_t count = rows - r < BLOCK_ROWS ? rows - r : BLOCK_ROWS;
+        FOR_GROUPS(GROUP, cols, {
             const char *p = block_row(x, r, bytes) + c * bytes;
-            V s[GROUP], near[GROUP], q[GROUP];
-            sums(p, step, t, nv, n, count, s);
+            V near[GROUP], s[GROUP], q[GROUP];
             for (int k = 0; k < nv; k++)
-                near[k] = s[k] / (float)count;
-            squares(p, step, t, nv, n, count, near, q);
-            merge(mean + c, m2 + c, (const float *)s, (const float *)q, nv == 1 ? n : nv * VL, r, count);
+                near[k] = r ? vnarrow(mean + c + k * VL, n) : vload(p + k * VL * bytes, t, n);
+            deviations(p, step, t, nv, n, count, near, s, q);
+            merge(mean + c, m2 + c, (const float *)near, (const float *)s, (const float *)q, nv == 1 ? n : nv * VL, r,
+                  count);
         });
     }
 }
@@ -128,46 +140,58 @@ void ISA_NAME(moments)(Block x, int64_t rows, int64_t cols, double *mean, double
 
 /* ---- batchnorm ---------------------------------------------------------------------------------------------- */
 
+/* Of a vector of channels: z = (x - mean) * scale + beta */
 typedef struct Lane {
-    V mean, rstd, gamma, beta;
+    V mean, scale, beta, rstd;
 } Lane;
 
 INLINE Lane lane(const Norm *p, int64_t c, int n)
 {
-    return (Lane) { vload(p->mean + c, F32, n), vload(p->rstd + c, F32, n), vload(p->gamma + c, F32, n),
-                    vload(p->beta + c, F32, n) };
+    V rstd = vload(p->rstd + c, F32, n);
+    return (Lane) { vload(p->mean + c, F32, n), vload(p->gamma + c, F32, n) * rstd, vload(p->beta + c, F32, n), rstd };
 }
 
-INLINE void norm_rows(const Norm *p, Act act, const Block *x, const Block *y, DType t, int64_t rows, int64_t cols)
+/* The last rows first: they are what the pass before this one has left in the caches. */
+#define FOR_BLOCKS_BACK(r, count, rows, cols)                                                                          \
+    for (int64_t per_ = block_rows(cols), r = ((rows)-1) / per_ * per_, count = (rows)-r; r >= 0;                      \
+         r -= per_, count = per_)
+
+INLINE void norm_rows(const Norm *p, Act act, const Block *x, const Block *res, const Block *y, DType t, int64_t rows,
+                      int64_t cols)
 {
-    int64_t bytes = t == F32 ? 4 : 2, sx = x->ld * bytes, sy = y->ld * bytes, per = block_rows(cols);
-    for (int64_t r = 0; r < rows; r += per) {
-        int64_t count = rows - r < per ? rows - r : per;
-        FOR_GROUPS(cols, {
-            const char *from = block_row(x, r, bytes) + c * bytes;
-            char *to = (char *)block_row(y, r, bytes) + c * bytes;
-            V scale[GROUP], mean[GROUP], beta[GROUP];
+    int64_t bytes = t == F32 ? 4 : 2, sx = x->ld * bytes, sr = res ? res->ld * bytes : 0, sy = y->ld * bytes;
+    FOR_BLOCKS_BACK(r, count, rows, cols)
+    FOR_GROUPS(PAIR, cols, {
+        const char *from = block_row(x, r, bytes) + c * bytes;
+        const char *more = res ? block_row(res, r, bytes) + c * bytes : NULL;
+        char *to = (char *)block_row(y, r, bytes) + c * bytes;
+        Lane q[PAIR];
+        for (int k = 0; k < nv; k++)
+            q[k] = lane(p, c + k * VL, n);
+        for (int64_t i = 0; i < count; i++, from += sx, to += sy) {
             for (int k = 0; k < nv; k++) {
-                Lane q = lane(p, c + k * VL, n);
-                scale[k] = q.gamma * q.rstd, mean[k] = q.mean, beta[k] = q.beta;
+                int64_t at = k * VL * bytes;
+                V v = vact_as(act, t, (vload(from + at, t, n) - q[k].mean) * q[k].scale + q[k].beta);
+                vstore(to + at, t, n, res ? v + vload(more + at, t, n) : v);
             }
-            for (int64_t i = 0; i < count; i++, from += sx, to += sy)
-                for (int k = 0; k < nv; k++)
-                    vstore(to + k * VL * bytes, t, n,
-                           vact_as(act, t, (vload(from + k * VL * bytes, t, n) - mean[k]) * scale[k] + beta[k]));
-        });
-    }
+            if (res) more += sr;
+        }
+    });
 }
 
-void ISA_NAME(norm)(const Norm *p, Block x, Block y, int64_t rows, int64_t cols)
+void ISA_NAME(norm)(const Norm *p, Block x, Block res, Block y, int64_t rows, int64_t cols)
 {
-    FOR_ACT(p->act, a, FOR_TYPE(x.dtype, t, norm_rows(p, a, &x, &y, t, rows, cols)));
+    if (res.data)
+        FOR_ACT(p->act, a, FOR_TYPE(x.dtype, t, norm_rows(p, a, &x, &res, &y, t, rows, cols)));
+    else
+        FOR_ACT(p->act, a, FOR_TYPE(x.dtype, t, norm_rows(p, a, &x, NULL, &y, t, rows, cols)));
 }
 
-INLINE void grad_at(Act act, const Lane *q, V x, V dy, V *xhat, V *dz)
+/* The distance of x from its mean, and the gradient at z. */
+INLINE void grad_at(Act act, DType t, const Lane *q, V x, V dy, V *d, V *dz)
 {
-    *xhat = (x - q->mean) * q->rstd;
-    *dz = dy * vact_slope(act, q->gamma * *xhat + q->beta);
+    *d = x - q->mean;
+    *dz = dy * vact_slope_as(act, t, *d * q->scale + q->beta);
 }
 
 INLINE void grad_sums(const Norm *p, Act act, const Block *dy, const Block *x, DType t, int64_t rows, int64_t cols,
@@ -176,19 +200,24 @@ INLINE void grad_sums(const Norm *p, Act act, const Block *dy, const Block *x, D
     int64_t bytes = t == F32 ? 4 : 2, sx = x->ld * bytes, sy = dy->ld * bytes, per = block_rows(cols);
     for (int64_t r = 0; r < rows; r += per) {
         int64_t count = rows - r < per ? rows - r : per;
-        FOR_COLS(c, n, cols)
-        {
+        FOR_GROUPS(PAIR, cols, {
             const char *px = block_row(x, r, bytes) + c * bytes, *py = block_row(dy, r, bytes) + c * bytes;
-            Lane q = lane(p, c, (int)n);
-            V a = { 0 }, b = { 0 }, xhat, dz;
-            for (int64_t i = 0; i < count; i++, px += sx, py += sy) {
-                grad_at(act, &q, vload(px, t, (int)n), vload(py, t, (int)n), &xhat, &dz);
-                a += dz;
-                b += dz * xhat;
-            }
-            add_to(dz_sum + c, &a, 1, (int)n);
-            add_to(dzx_sum + c, &b, 1, (int)n);
-        }
+            Lane q[PAIR];
+            V a[PAIR] = { 0 }, b[PAIR] = { 0 }, d, dz;
+            for (int k = 0; k < nv; k++)
+                q[k] = lane(p, c + k * VL, n);
+            for (int64_t i = 0; i < count; i++, px += sx, py += sy)
+                for (int k = 0; k < nv; k++) {
+                    int64_t at = k * VL * bytes;
+                    grad_at(act, t, &q[k], vload(px + at, t, n), vload(py + at, t, n), &d, &dz);
+                    a[k] += dz;
+                    b[k] += dz * d;
+                }
+            for (int k = 0; k < nv; k++)
+                b[k] *= q[k].rstd;
+            add_to(dz_sum + c, a, nv, n);
+            add_to(dzx_sum + c, b, nv, n);
+        });
     }
 }
 
@@ -197,25 +226,29 @@ void ISA_NAME(norm_grad_sums)(const Norm *p, Block dy, Block x, int64_t rows, in
     FOR_ACT(p->act, a, FOR_TYPE(x.dtype, t, grad_sums(p, a, &dy, &x, t, rows, cols, dz, dzx)));
 }
 
+/* scale (dz - m_dz - xhat m_dzx), as scale dz + d steep + flat */
 INLINE void grad_rows(const Norm *p, Act act, const Block *dy, const Block *x, const float *m_dz, const float *m_dzx,
                       const Block *dx, DType t, int64_t rows, int64_t cols)
 {
     int64_t bytes = t == F32 ? 4 : 2, sx = x->ld * bytes, sy = dy->ld * bytes, so = dx->ld * bytes;
-    int64_t per = block_rows(cols);
-    for (int64_t r = 0; r < rows; r += per) {
-        int64_t count = rows - r < per ? rows - r : per;
-        FOR_COLS(c, n, cols)
-        {
-            const char *px = block_row(x, r, bytes) + c * bytes, *py = block_row(dy, r, bytes) + c * bytes;
-            char *o = (char *)block_row(dx, r, bytes) + c * bytes;
-            Lane q = lane(p, c, (int)n);
-            V a = vload(m_dz + c, F32, (int)n), b = vload(m_dzx + c, F32, (int)n), scale = q.gamma * q.rstd, xhat, dz;
-            for (int64_t i = 0; i < count; i++, px += sx, py += sy, o += so) {
-                grad_at(act, &q, vload(px, t, (int)n), vload(py, t, (int)n), &xhat, &dz);
-                vstore(o, t, (int)n, scale * (dz - a - xhat * b));
-            }
+    FOR_BLOCKS_BACK(r, count, rows, cols)
+    FOR_GROUPS(PAIR, cols, {
+        const char *px = block_row(x, r, bytes) + c * bytes, *py = block_row(dy, r, bytes) + c * bytes;
+        char *o = (char *)block_row(dx, r, bytes) + c * bytes;
+        Lane q[PAIR];
+        V flat[PAIR], steep[PAIR], d, dz;
+        for (int k = 0; k < nv; k++) {
+            q[k] = lane(p, c + k * VL, n);
+            flat[k] = -q[k].scale * vload(m_dz + c + k * VL, F32, n);
+            steep[k] = -q[k].scale * q[k].rstd * vload(m_dzx + c + k * VL, F32, n);
         }
-    }
+        for (int64_t i = 0; i < count; i++, px += sx, py += sy, o += so)
+            for (int k = 0; k < nv; k++) {
+                int64_t at = k * VL * bytes;
+                grad_at(act, t, &q[k], vload(px + at, t, n), vload(py + at, t, n), &d, &dz);
+                vstore(o + at, t, n, q[k].scale * dz + (d * steep[k] + flat[k]));
+            }
+    });
 }
 
 void ISA_NAME(norm_grad)(const Norm *p, Block dy, Block x, const float *m_dz, const float *m_dzx, Block dx,

@@ -90,7 +90,11 @@ INLINE V vload(const void *p, DType t, int n)
     if (t == U8) {
         VB b = { 0 };
         memcpy(&b, p, n == VL ? sizeof b : (size_t)n);
+#if defined(__AVX512F__) /* gcc converts the bytes one by one */
+        return (V)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32((__m128i)b));
+#else
         return __builtin_convertvector(b, V);
+#endif
     }
     VH h = { 0 };
     if (n == VL)
@@ -207,31 +211,47 @@ INLINE V vmish_tanh(V z)
     return n / (n + 2.0f);
 }
 
-/* z sigmoid(z) for a result stored as t; applied to nearly every result of a YOLO. 2^s through its polynomial on half a
- * step to either side; a result rounded to bf16 is served by a shorter one and by the estimate of the quotient. */
-INLINE V vsilu(V z, DType t)
+/* 1 / (1 + e^-z) for a result stored as t, and e^-z: the heart of SiLU and its slope, which are applied to nearly every
+ * value of a YOLO. 2^s is a polynomial of s - floor(s) with floor(s) put into the exponent, one instruction each; a
+ * result rounded to bf16 is served by a shorter polynomial (7e-5) and by the estimate of the quotient. */
+INLINE V vlogistic(V z, DType t, V *e)
 {
 #if defined(__AVX512F__)
-    __m512 s = _mm512_min_ps(_mm512_set1_ps(126), _mm512_mul_ps((__m512)z, _mm512_set1_ps(-1.44269504f)));
-    __m512 n = _mm512_roundscale_ps(s, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    V f = (V)_mm512_sub_ps(s, n), p;
+    V s = -1.44269504f * z, p;
+    if (t != BF16) s = vmin(vset(126.0f), s); /* Newton's step has no answer for infinity */
+    V f = (V)_mm512_reduce_ps((__m512)s, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
     if (t == BF16)
-        p = ((0.0551716672f * f + 0.242611122f) * f + 0.693260986f) * f + 0.999928074f;
+        p = ((0.0780245235f * f + 0.226067161f) * f + 0.695833535f) * f + 0.99992522f;
     else
-        p = ((((0.00132764718f * f + 0.00967554133f) * f + 0.0555071327f) * f + 0.240221197f) * f + 0.693146967f) * f +
-            1.00000007f;
-    V d = 1.0f + (V)_mm512_scalef_ps((__m512)p, n), q = (V)_mm512_rcp14_ps((__m512)d);
+        p = ((((0.00187757669f * f + 0.00898934017f) * f + 0.0558263179f) * f + 0.240153617f) * f + 0.693153073f) * f +
+            0.999999925f;
+    *e = (V)_mm512_scalef_ps((__m512)p, (__m512)s);
+    V d = 1.0f + *e, q = (V)_mm512_rcp14_ps((__m512)d);
     if (t != BF16) q = q + q * (1.0f - d * q);
-    return z * q;
+    return q;
 #else
-    return z * vsigmoid(z);
+    *e = vexp(-z);
+    return vrecip(1.0f + *e);
 #endif
+}
+
+INLINE V vsigmoid_as(V z, DType t)
+{
+    V e;
+    return vlogistic(z, t, &e);
+}
+
+/* s (1 + z (1 - s)), with e s for 1 - s: a difference would leave z times its error */
+INLINE V vsilu_slope(V z, DType t)
+{
+    V e, s = vlogistic(t == BF16 ? vmax(vset(-87.0f), z) : z, t, &e);
+    return s * (1.0f + z * (e * s));
 }
 
 INLINE V vact(Act act, V z)
 {
     switch (act) {
-    case ACT_SILU: return vsilu(z, F32);
+    case ACT_SILU: return z * vsigmoid_as(z, F32);
     case ACT_RELU: return vselect(z < 0.0f, vset(0), z);
     case ACT_SIGMOID: return vsigmoid(z);
     case ACT_LEAKY_RELU: return vselect(z > 0.0f, z, 0.01f * z);
@@ -247,7 +267,7 @@ INLINE V vact_slope(Act act, V z)
 {
     V s, t;
     switch (act) {
-    case ACT_SILU: s = vsigmoid(z); return s * (1.0f + z * (1.0f - s));
+    case ACT_SILU: return vsilu_slope(z, F32);
     case ACT_RELU: return vselect(z > 0.0f, vset(1), vset(0));
     case ACT_SIGMOID: s = vsigmoid(z); return s * (1.0f - s);
     case ACT_LEAKY_RELU: return vselect(z > 0.0f, vset(1), vset(0.01f));
@@ -262,10 +282,15 @@ INLINE V vact_slope(Act act, V z)
     }
 }
 
-/* The activation of a result that is stored as t. */
+/* The activation of a result that is stored as t, and its slope where the product with it is. */
 INLINE V vact_as(Act act, DType t, V z)
 {
-    return act == ACT_SILU ? vsilu(z, t) : vact(act, z);
+    return act == ACT_SILU ? z * vsigmoid_as(z, t) : vact(act, z);
+}
+
+INLINE V vact_slope_as(Act act, DType t, V z)
+{
+    return act == ACT_SILU ? vsilu_slope(z, t) : vact_slope(act, z);
 }
 
 /* Runs body with `t` a constant, so that the loop inside is compiled for each type. */
