@@ -62,10 +62,10 @@ static void divide(ConvDwCore *s, int threads)
 bool conv_dw_core(const Cpu *cpu, const DnnConv *c, int threads, ConvDwCore *s, char *why, size_t n)
 {
     ConvCore core;
+    *s = (ConvDwCore) { .isa = cpu->isa };
     if (c->x != BF16 || c->y != BF16) return decline(why, n, "not bf16");
     if (!cpu->isa->conv_dw_here()) return decline(why, n, "no tiles at level %s", cpu->isa->name);
     if (!conv_core(cpu, c, threads, &core, why, n)) return false;
-    *s = (ConvDwCore) { .isa = cpu->isa };
     ConvDw *j = &s->job;
     *j = (ConvDw) { .conv = core.job, .N = c->n };
     int64_t right = (c->kw - 1) * c->dilation / c->stride;

@@ -11,7 +11,7 @@ typedef struct ConvDwCore {
     ConvDw job;
     int along, across; /* threads divide output rows, each with sums of its own, and blocks of outputs */
     size_t thread_bytes, sum_bytes;
-    size_t scratch_bytes; /* of all */
+    size_t scratch_bytes; /* of all; 0 where it was declined */
 } ConvDwCore;
 
 bool conv_dw_core(const Cpu *cpu, const DnnConv *c, int threads, ConvDwCore *s, char *why, size_t n);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * dynconv2d_dw: all gradients but that of x, streamed over samples (spec D.4, H.3). The gradient of one sample's kernel
- * is oneDNN's weight gradient of a batch of one, and takes the memory of one kernel. Threads make those of BATCH
- * samples or more, then divide the kernel's outputs for the pass that turns them into gradients of bank, shares and
- * scales (isa/mix_grad.c): the bank, K kernels and K gradients, is what costs memory traffic, once for all of them.
- * Every sum has a fixed order. */
+ * is the weight gradient of a batch of one, by tiles (conv_dw_util.h) or by oneDNN, and takes the memory of one kernel.
+ * Threads make those of BATCH samples or more, then divide the kernel's outputs for the pass that turns them into
+ * gradients of bank, shares and scales (isa/mix_grad.c): the bank, K kernels and K gradients, is what costs memory
+ * traffic, once for all of them. Every sum has a fixed order. */
+#include "backend/cpu/conv_dw_util.h"
 #include "backend/cpu/dynconv_util.h"
 
 enum { D_BANK, D_MIX, D_BIAS_BANK, D_IN_SCALE, D_OUT_SCALE, D_SPATIAL };
@@ -12,6 +13,7 @@ enum { MAX_WORKERS = 64, BATCH = 4 };
 
 typedef struct State {
     const Isa *isa;
+    ConvDwCore tiles;       /* scratch_bytes 0: not by tiles but by op */
     DnnOp *op[MAX_WORKERS]; /* a worker's own: a primitive holds the memory that it runs on */
     DynConvPorts port;      /* -1: absent */
     int64_t N, K, O, C, I, taps, per_group;
@@ -20,7 +22,7 @@ typedef struct State {
     bool scaled;
     /* Scratch, in bytes: kernel gradients of a batch first; what follows is a sample's, a worker's or a thread's own.
      */
-    size_t kernel_bytes, packed_bytes, own_bytes; /* a plain gradient, one in oneDNN's layout, its scratch */
+    size_t kernel_bytes, packed_bytes, own_bytes; /* a plain gradient, one in oneDNN's layout, scratch of either */
     size_t worker_at, tap_at, db_at, dmix_at, dout_at, du_at, total;
 } State;
 
@@ -45,25 +47,37 @@ static void *part(const KernelArgs *a, size_t at)
     return (char *)a->scratch + at;
 }
 
+/* The gradient of sample n's kernel to e. */
+static Status kernel_gradient(const State *s, const KernelArgs *a, int w, int64_t n, float *e, Error *err)
+{
+    char *own = part(a, s->worker_at + (size_t)w * (s->packed_bytes + s->own_bytes));
+    const Tensor *dy = &a->in[s->port.dy], *x = &a->in[s->port.x];
+    DnnArgs d = { .dy = dynconv_image(dy, n), .x = dynconv_image(x, n), .scratch = own + s->packed_bytes };
+    if (s->tiles.scratch_bytes) {
+        conv_dw_compute(&s->tiles, d.dy, rows_of(dy).b.ld, d.x, rows_of(x).b.ld, e, d.scratch);
+        return DYN_OK;
+    }
+    d.out = s->packed_bytes ? (void *)own : (void *)e;
+    TRY(dnn_run(s->op[w], &d, err));
+    return s->packed_bytes ? dnn_unpack(s->op[w], own, e, err) : DYN_OK;
+}
+
 /* Sample n, the i-th of its batch, by worker w: the gradient of its kernel, its factors of taps, its sums of dy. */
 static Status one_sample(const State *s, const KernelArgs *a, int w, int i, int64_t n, Error *err)
 {
     const DynConvPorts *p = &s->port;
-    char *own = part(a, s->worker_at + (size_t)w * (s->packed_bytes + s->own_bytes));
     float *e = part(a, (size_t)i * s->kernel_bytes), *tap = (float *)part(a, s->tap_at) + i * s->C * s->taps;
     const Tensor *dy = &a->in[p->dy];
     const float *in = operand(a, p->in_scale), *spatial = operand(a, p->spatial);
-    DnnArgs d = { .dy = dynconv_image(dy, n), .x = dynconv_image(&a->in[p->x], n), .scratch = own + s->packed_bytes };
-    d.out = s->packed_bytes ? (void *)own : (void *)e;
-    TRY(dnn_run(s->op[w], &d, err));
-    if (s->packed_bytes) TRY(dnn_unpack(s->op[w], own, e, err));
+    TRY(kernel_gradient(s, a, w, n, e, err));
     for (int64_t c = 0; c < s->C && s->scaled; c++)
         for (int64_t t = 0; t < s->taps; t++)
             tap[c * s->taps + t] = (in ? in[n * s->C + c] : 1) * (spatial ? spatial[n * s->taps + t] : 1);
     if (p->bias_bank >= 0) {
         double *db = (double *)part(a, s->db_at) + i * s->O;
         memset(db, 0, (size_t)s->O * sizeof *db);
-        s->isa->column_sums((Block) { d.dy, s->O, dy->dtype, false }, dy->dim[2] * dy->dim[3], s->O, db);
+        Block b = { dynconv_image(dy, n), rows_of(dy).b.ld, dy->dtype, false };
+        s->isa->column_sums(b, dy->dim[2] * dy->dim[3], s->O, db);
     }
     return DYN_OK;
 }
@@ -191,8 +205,8 @@ static size_t book(State *s, int64_t n, size_t each)
 static void book_scratch(State *s)
 {
     s->kernel_bytes = mem_round((size_t)(s->O * s->I * s->taps) * sizeof(float));
-    s->packed_bytes = mem_round(dnn_packed_bytes(s->op[0]));
-    s->own_bytes = mem_round(dnn_scratch_bytes(s->op[0]));
+    s->packed_bytes = s->op[0] ? mem_round(dnn_packed_bytes(s->op[0])) : 0;
+    s->own_bytes = mem_round(s->op[0] ? dnn_scratch_bytes(s->op[0]) : s->tiles.scratch_bytes);
     book(s, s->batch, s->kernel_bytes);
     s->worker_at = book(s, s->workers, s->packed_bytes + s->own_bytes);
     s->dmix_at = book(s, s->threads * s->batch * s->K, sizeof(double));
@@ -206,13 +220,17 @@ static void book_scratch(State *s)
 /* As many workers as there are samples for; one worker has all threads for itself. */
 static bool make_workers(const Cpu *cpu, const KernelPlan *p, const DnnConv *c, State *s, char *why, size_t n)
 {
-    int workers = (int)MIN(MIN(p->threads, MAX_WORKERS), s->N);
+    int workers = (int)MIN(MIN(p->threads, MAX_WORKERS), s->N), threads = workers == 1 ? p->threads : 1;
+    s->batch = (int)MIN((BATCH + workers - 1) / workers * workers, s->N);
+    if (conv_dw_core(cpu, c, threads, &s->tiles, why, n)) {
+        s->workers = workers;
+        return true;
+    }
     for (int i = 0; i < workers; i++) {
-        s->op[i] = dnn_conv(cpu->dnn, c, workers == 1 ? p->threads : 1, why, n);
+        s->op[i] = dnn_conv(cpu->dnn, c, threads, why, n);
         if (!s->op[i]) return false;
         s->workers = i + 1;
     }
-    s->batch = (int)MIN((BATCH + workers - 1) / workers * workers, s->N);
     return true;
 }
 
@@ -238,7 +256,10 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
             dnn_op_free(&s.op[i]);
         return false;
     }
-    k->impl = dnn_impl(s.op[0]);
+    if (s.op[0])
+        k->impl = dnn_impl(s.op[0]);
+    else
+        k->strided_in = 1u << q->dy | 1u << q->x;
     k->scratch_bytes = s.total;
     k->free = free_state;
     return true;

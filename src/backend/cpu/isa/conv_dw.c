@@ -245,15 +245,12 @@ static void sum_outputs(const ConvDw *j, const Runs *r, int64_t o, int M, float 
     Group g = { .below = taps * j->c_blocks * CONV_DW_SUMS };
     for (int odd = 0; odd < 2; odd++) {
         g.dy = r->dy + o * j->o_rows * j->dy_row + LINE - 2 * odd;
-        for (int64_t t = 0; t < taps; t++) {
-            int64_t shift = t / kw * d / s * j->pitch + t % kw * d / s;
-            const char *x = r->x + plane_of(j, t / kw, t % kw) * j->c_blocks * j->x_block + shift / 2 * LINE;
+        for (int64_t i = 0; i < taps * j->c_blocks; i++) {
+            int64_t c = i / taps, t = i % taps, shift = t / kw * d / s * j->pitch + t % kw * d / s;
             if (shift % 2 != odd) continue;
-            for (int64_t c = 0; c < j->c_blocks; c++) {
-                g.x[g.n] = x + c * j->x_block;
-                g.sum[g.n++] = sum + o * g.below + (t * j->c_blocks + c) * CONV_DW_SUMS;
-                if (g.n == (M == 2 ? 2 : 4)) sum_group(j, r, &g, fresh, M);
-            }
+            g.x[g.n] = r->x + (plane_of(j, t / kw, t % kw) * j->c_blocks + c) * j->x_block + shift / 2 * LINE;
+            g.sum[g.n++] = sum + o * g.below + (t * j->c_blocks + c) * CONV_DW_SUMS;
+            if (g.n == (M == 2 ? 2 : 4)) sum_group(j, r, &g, fresh, M);
         }
         sum_group(j, r, &g, fresh, M);
     }
