@@ -18,7 +18,7 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     if (!conv_dw_core(cpu, &c, p->threads, &s, why, n)) return false;
     if (!accept(k, cpu, &s, sizeof s, run, why, n)) return false;
     k->scratch_bytes = s.scratch_bytes;
-    k->strided_in = 3;
+    k->strided_in = conv_dw_dense_x(&s) ? 1 : 3;
     return true;
 }
 

@@ -42,7 +42,7 @@ static double cost_of(const ConvDw *j, int64_t along, int64_t across)
 {
     const ConvJob *c = &j->conv;
     double pixels = (double)(blocks(j->N * c->Ho, along) * j->pitch), mine = (double)blocks(j->o_blocks, across);
-    double taps = (double)(c->kh * c->kw), tiles = taps * (double)j->c_blocks;
+    double taps = (double)(c->kh * c->kw), tiles = (double)(c->kh * j->cols * j->c_blocks);
     double copies = mine * CONV_DW_TILE + (double)(j->planes * j->c_blocks * CONV_DW_TILE);
     double sums = (double)(c->O * c->C * along) * taps / (double)(along * across);
     return pixels * (copies / 2 + mine * tiles) + sums;
@@ -68,20 +68,22 @@ bool conv_dw_core(const Cpu *cpu, const DnnConv *c, int threads, ConvDwCore *s, 
     if (!conv_core(cpu, c, threads, &core, why, n)) return false;
     ConvDw *j = &s->job;
     *j = (ConvDw) { .conv = core.job, .N = c->n };
-    int64_t right = (c->kw - 1) * c->dilation / c->stride;
+    bool join = c->kw > 1 && c->kw * c->c <= CONV_DW_TILE && c->dilation == 1;
+    j->joined = join ? c->kw : 1, j->cols = join ? 1 : c->kw, j->channels = c->c * j->joined;
+    int64_t right = (j->cols - 1) * c->dilation / c->stride;
     j->pitch = c->wo + right;
     j->halo = (c->kh - 1) * c->dilation / c->stride;
     j->reach = j->halo * j->pitch + right;
-    j->plane_cols = conv_dw_phases(&j->conv, c->kw, c->stride);
+    j->plane_cols = conv_dw_phases(&j->conv, j->cols, c->stride);
     j->planes = conv_dw_phases(&j->conv, c->kh, c->stride) * j->plane_cols;
     j->o_blocks = blocks(c->o, CONV_DW_TILE);
     j->o_rows = blocks(c->o, j->o_blocks);
-    j->c_blocks = blocks(c->c, CONV_DW_TILE);
-    j->zero_bytes = blocks(2 * MAX(c->c, c->o), LINE) * LINE;
+    j->c_blocks = blocks(j->channels, CONV_DW_TILE);
+    j->zero_bytes = blocks(2 * MAX(j->channels, c->o), LINE) * LINE;
     choose_block(j);
     divide(s, core.threads);
     s->thread_bytes = (size_t)(j->zero_bytes + j->runs * (j->dy_bytes + j->x_bytes));
-    s->sum_bytes = (size_t)(j->o_blocks * c->kh * c->kw * j->c_blocks * CONV_DW_SUMS) * sizeof(float);
+    s->sum_bytes = (size_t)(j->o_blocks * c->kh * j->cols * j->c_blocks * CONV_DW_SUMS) * sizeof(float);
     s->scratch_bytes = (size_t)s->along * s->sum_bytes + (size_t)(s->along * s->across) * s->thread_bytes;
     return true;
 }

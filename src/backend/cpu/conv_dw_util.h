@@ -15,6 +15,11 @@ typedef struct ConvDwCore {
 } ConvDwCore;
 
 bool conv_dw_core(const Cpu *cpu, const DnnConv *c, int threads, ConvDwCore *s, char *why, size_t n);
+/* Joined pixels must lie side by side: x_pixel is C. */
+static inline bool conv_dw_dense_x(const ConvDwCore *s)
+{
+    return s->job.joined > 1;
+}
 /* dw [O,C,kh,kw] of all samples; pixels lie dy_pixel and x_pixel elements apart. */
 void conv_dw_compute(const ConvDwCore *s, const void *dy, int64_t dy_pixel, const void *x, int64_t x_pixel, float *dw,
                      void *scratch);

@@ -259,7 +259,7 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
     if (s.op[0])
         k->impl = dnn_impl(s.op[0]);
     else
-        k->strided_in = 1u << q->dy | 1u << q->x;
+        k->strided_in = 1u << q->dy | (conv_dw_dense_x(&s.tiles) ? 0 : 1u << q->x);
     k->scratch_bytes = s.total;
     k->free = free_state;
     return true;

@@ -20,13 +20,27 @@ static int64_t steps_of(const ConvDw *j, int64_t rows)
 
 /* ---- pixels -------------------------------------------------------------------------------------------------- */
 
-/* A grid of pixels, `pitch` wide. Those from row0, col0 on to before row1, col1 are there, the others are zeros. */
+/* A grid of pixels, `pitch` wide. Those from row0, col0 on to before row1, col1 are there, the others are zeros. Of
+ * joined pixels some are there in part: those from part0 to before part1, whose bytes up to `ahead` of pixel 0, and
+ * from `whole` bytes behind there on, are outside the image. */
 typedef struct Grid {
     const char *at, *zeros;
     int64_t pitch, row_bytes, col_bytes;
     int64_t row0, row1, col0, col1;
     int64_t row, col; /* of the next pixel */
+    int64_t part0, part1, ahead, whole, bytes;
+    char part[CHUNK][2 * CONV_DW_TILE];
 } Grid;
+
+/* Joined pixel `from` of column col: what is there of it. */
+static const char *partly(const Grid *g, const char *from, int64_t col, char *to)
+{
+    int64_t lo = g->ahead - col * g->col_bytes, hi = least(g->bytes, lo + g->whole);
+    if (lo < 0) lo = 0;
+    memset(to, 0, 2 * CONV_DW_TILE);
+    memcpy(to + lo, from + lo, (size_t)(hi - lo));
+    return to;
+}
 
 static void next_pixels(Grid *g, const char *p[CHUNK])
 {
@@ -37,6 +51,11 @@ static void next_pixels(Grid *g, const char *p[CHUNK])
         int64_t lo = in ? g->col0 - c : n, hi = in ? g->col1 - c : n;
         for (int64_t k = 0; k < n; k++)
             p[i + k] = k >= lo && k < hi ? row + k * step : zeros;
+        for (int64_t k = g->part0 > c ? g->part0 - c : 0; in && k < n && k < g->part1 - c; k++)
+            if (k >= lo && k < hi)
+                k = hi - 1;
+            else
+                p[i + k] = partly(g, row + k * step, c + k, g->part[i + k]);
         i += n, g->col += n;
         if (g->col == g->pitch) g->col = 0, g->row++;
     }
@@ -128,15 +147,19 @@ static void pair_phase(const ConvDw *j, int64_t n, int64_t h, int64_t rows, int6
     Grid g = { .at = c->x + ((n * c->H + top) * c->W + left) * pixel, .zeros = zeros, .pitch = j->pitch };
     g.row_bytes = s * c->W * pixel, g.col_bytes = s * pixel;
     g.row0 = first_at(-top, s), g.row1 = least(rows + j->halo, first_at(c->H - top, s));
-    g.col0 = first_at(-left, s), g.col1 = first_at(c->W - left, s);
+    g.col0 = first_at(-left, s), g.col1 = first_at(c->W - left - j->joined + 1, s);
+    if (j->joined > 1) {
+        g.part0 = first_at(1 - j->joined - left, s), g.part1 = first_at(c->W - left, s);
+        g.ahead = -left * pixel, g.whole = c->W * pixel, g.bytes = j->joined * pixel;
+    }
     const char *p[CHUNK];
     int64_t pixels = steps_of(j, rows) * CHUNK + j->reach;
     for (int64_t at = 0; at < pixels; at += CHUNK, to += PAIRS * LINE) {
-        int64_t k = 0, whole = c->C / CONV_DW_TILE;
+        int64_t k = 0, whole = j->channels / CONV_DW_TILE;
         next_pixels(&g, p);
         for (; k < whole; k++)
             pair(p, 2 * k * CONV_DW_TILE, to + k * j->x_block, CONV_DW_TILE);
-        if (c->C % CONV_DW_TILE) pair(p, 2 * k * CONV_DW_TILE, to + k * j->x_block, c->C % CONV_DW_TILE);
+        if (j->channels % CONV_DW_TILE) pair(p, 2 * k * CONV_DW_TILE, to + k * j->x_block, j->channels % CONV_DW_TILE);
     }
 }
 
@@ -144,15 +167,15 @@ static int64_t plane_of(const ConvDw *j, int64_t a, int64_t b)
 {
     const ConvJob *c = &j->conv;
     return conv_dw_phases(c, c->kh, a * c->dilation % c->stride) * j->plane_cols +
-           conv_dw_phases(c, c->kw, b * c->dilation % c->stride);
+           conv_dw_phases(c, j->cols, b * c->dilation % c->stride);
 }
 
 static void pair_x(const ConvDw *j, int64_t n, int64_t h, int64_t rows, const char *zeros, char *to)
 {
     int64_t bytes = j->c_blocks * j->x_block, planes = 0;
     bool done[CONV_MAX_TAPS] = { false };
-    for (int64_t t = 0; t < j->conv.kh * j->conv.kw && planes < j->planes; t++) {
-        int64_t a = t / j->conv.kw, b = t % j->conv.kw, plane = plane_of(j, a, b);
+    for (int64_t t = 0; planes < j->planes; t++) {
+        int64_t a = t / j->cols, b = t % j->cols, plane = plane_of(j, a, b);
         if (done[plane]) continue;
         pair_phase(j, n, h, rows, a, b, zeros, to + plane * bytes);
         done[plane] = true, planes++;
@@ -241,7 +264,7 @@ static void sum_group(const ConvDw *j, const Runs *r, Group *g, bool fresh, int 
 /* Blocks of outputs o and, if M is 2, o + 1: all taps and channels, those of even shifts first. */
 static void sum_outputs(const ConvDw *j, const Runs *r, int64_t o, int M, float *sum, bool fresh)
 {
-    int64_t kw = j->conv.kw, taps = j->conv.kh * kw, d = j->conv.dilation, s = j->conv.stride;
+    int64_t kw = j->cols, taps = j->conv.kh * kw, d = j->conv.dilation, s = j->conv.stride;
     Group g = { .below = taps * j->c_blocks * CONV_DW_SUMS };
     for (int odd = 0; odd < 2; odd++) {
         g.dy = r->dy + o * j->o_rows * j->dy_row + LINE - 2 * odd;
@@ -285,20 +308,22 @@ void ISA_NAME(conv_dw)(const ConvDw *j, int64_t lo, int64_t hi, int64_t o0, int6
 
 void ISA_NAME(conv_dw_add)(const ConvDw *j, const float *sum, int n, int64_t apart, int64_t lo, int64_t hi, float *dw)
 {
-    int64_t taps = j->conv.kh * j->conv.kw, C = j->conv.C;
-    __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m512i step = _mm512_mullo_epi32(lane, _mm512_set1_epi32((int)taps));
+    int64_t C = j->conv.C, kw = j->conv.kw, all = j->conv.kh * kw, taps = j->conv.kh * j->cols;
+    int32_t place[CONV_DW_TILE];
+    for (int i = 0; i < CONV_DW_TILE; i++)
+        place[i] = (int32_t)(j->joined > 1 ? i % C * all + i / C : i * all);
+    const __m512i to = _mm512_loadu_si512(place);
     for (int64_t o = lo; o < hi; o++)
         for (int64_t k = 0; k < j->c_blocks; k++) {
-            int64_t c = k * CONV_DW_TILE, left = least(C - c, CONV_DW_TILE);
+            int64_t c = k * CONV_DW_TILE, left = least(j->channels - c, CONV_DW_TILE);
             const float *from =
                 sum + (o / j->o_rows * taps * j->c_blocks + k) * CONV_DW_SUMS + o % j->o_rows * CONV_DW_TILE;
             for (int64_t t = 0; t < taps; t++, from += j->c_blocks * CONV_DW_SUMS) {
                 V v = vload(from, F32, VL);
                 for (int i = 1; i < n; i++)
                     v += vload(from + i * apart, F32, VL);
-                _mm512_mask_i32scatter_ps(dw + (o * C + c) * taps + t, (__mmask16)((1 << left) - 1), step, (__m512)v,
-                                          4);
+                _mm512_mask_i32scatter_ps(dw + (o * C + c) * all + t * j->joined, (__mmask16)((1 << left) - 1), to,
+                                          (__m512)v, 4);
             }
         }
 }

@@ -7,7 +7,10 @@
  * pixels for each output, and x into pairs of pixels: the forms in which tiles want the two factors. Both lie in grids
  * of one pitch, with zeros for padding, so that from one tap to the next it is a fixed number of pixels, the shift, for
  * the whole block, and one copy serves all taps. Where outputs are stride pixels apart, x falls into up to stride *
- * stride grids, its phases. An odd shift would cut through pairs of x, so one pixel of it is taken from dy's side. */
+ * stride grids, its phases. An odd shift would cut through pairs of x, so one pixel of it is taken from dy's side.
+ *
+ * Where a kernel's row of kw pixels has no more channels than a tile has columns (the three of a picture), it is taken
+ * for one pixel of kw * C channels: they lie side by side, and a kernel of kh x 1 taps is left. */
 #ifndef ISA_CONV_DW_H
 #define ISA_CONV_DW_H
 
@@ -16,8 +19,9 @@ typedef struct ConvDw {
     int64_t N;
     /* A block is up to `runs` times up to `rows` successive output rows of an image. */
     int64_t rows, runs;
-    /* Outputs are cut into o_blocks of o_rows, the last may have fewer; input channels into c_blocks of 16. */
-    int64_t o_blocks, o_rows, c_blocks;
+    int64_t joined, cols; /* pixels taken for one, taps side by side that are left: 1 and kw, or kw and 1 */
+    /* Outputs are cut into o_blocks of o_rows, the last may have fewer; joined * C channels into c_blocks of 16. */
+    int64_t o_blocks, o_rows, channels, c_blocks;
     int64_t pitch, halo;        /* of grids: width, rows of x beyond those of dy */
     int64_t planes, plane_cols; /* phases, and how many of them side by side */
     int64_t reach;              /* the largest shift */
@@ -26,7 +30,7 @@ typedef struct ConvDw {
     int64_t zero_bytes; /* what padding is read from */
 } ConvDw;
 
-/* Sums are [o_blocks][taps][c_blocks][16][16]. */
+/* Sums are [o_blocks][kh][cols][c_blocks][16][16]. */
 enum { CONV_DW_TILE = 16, CONV_DW_SUMS = 256, CONV_DW_RUNS = 32 };
 
 /* How many phases below `end` are read by any of n successive taps of one dimension: tap a reads phase a * dilation
