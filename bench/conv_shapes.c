@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Times every CPU kernel of conv2d on the convolutions of a YOLOv8 model at 640x640, batch 1: all kernels in turn,
- * round after round in one process, and prints the best time of each with its GFLOP/s. Minima, so that a busy machine
- * disturbs little. build/bench/conv_shapes [n|s] [f32|bf16] [rounds] [threads] */
+ * round after round in one process, and prints the best time of each with its GFLOP/s. Minima, and with one thread its
+ * own processor time, so that a busy machine disturbs little. build/bench/conv_shapes [n|s] [f32|bf16] [rounds]
+ * [threads] */
 #include "backend/cpu/cpu.h"
 #include "ops/ops.h"
 
@@ -34,10 +35,12 @@ static const struct Shape_ {
     { 64, 20, 64, 1, 1, 1, 0 },
 };
 
+static clockid_t measured = CLOCK_MONOTONIC;
+
 static double now_ms(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(measured, &t);
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
@@ -136,6 +139,7 @@ int main(int argc, char **argv)
     Total total = { 0 };
     int wide = argc > 1 && str_eq(argv[1], "s"), rounds = argc > 3 ? atoi(argv[3]) : 30;
     DType t = argc > 2 && str_eq(argv[2], "bf16") ? BF16 : F32;
+    if (argc > 4 && atoi(argv[4]) == 1) measured = CLOCK_THREAD_CPUTIME_ID;
     if (backend_open("cpu", argc > 4 ? atoi(argv[4]) : 0, NULL, &b, &err) != DYN_OK) return 1;
     printf("   C    H       O                ");
     for (int i = 0; i < N_KERNEL; i++)

@@ -5,21 +5,29 @@
 #include "backend/cpu/conv_util.h"
 #include "ops/ops.h"
 
-#include <cpuid.h>
-
 /* ---- weights ------------------------------------------------------------------------------------------------- */
 
 static int64_t steps_of(const ConvCore *s)
 {
-    return s->form.pairs ? (s->job.C + 1) / 2 : s->job.C;
+    return conv_steps(s->job.C, s->form);
+}
+
+/* Of a packed tap. */
+static int64_t tap_bytes(const ConvCore *s)
+{
+    return conv_vectors(s->job.O, s->form) * s->form.lanes * steps_of(s) * 4;
 }
 
 void conv_core_winograd(ConvCore *s, bool winograd)
 {
-    int64_t taps = winograd ? 16 : s->job.kh * s->job.kw;
     s->winograd = winograd;
-    s->w_bytes = conv_vectors(s->job.O, s->form) * s->form.lanes * taps * steps_of(s) * 4;
-    s->thread_bytes = winograd ? mem_round(s->isa->winograd_bytes(s->job.C)) : 0;
+    s->w_bytes = tap_bytes(s) * (winograd ? 16 : s->job.kh * s->job.kw);
+    s->thread_bytes = winograd ? s->isa->winograd_bytes(s->job.C) : 0;
+    for (int f = 0; f < s->phases && !winograd; f++) {
+        ConvJob j = conv_phase_job(s, &s->job, f);
+        s->thread_bytes = MAX(s->thread_bytes, s->isa->conv_bytes(&j));
+    }
+    s->thread_bytes = mem_round(s->thread_bytes);
 }
 
 int64_t conv_tiles(const ConvCore *s)
@@ -27,84 +35,34 @@ int64_t conv_tiles(const ConvCore *s)
     return s->N * ((s->job.Ho + 1) / 2) * ((s->job.Wo + 1) / 2);
 }
 
-/* Weights go a cache line of outputs at a time: what is packed is written once, in whole lines, and few rows of the
- * plain weights are being read. */
-enum { LANES = 16 };
-typedef float Taps[CONV_MAX_TAPS][LANES];
-
-/* All taps from input channel i to outputs o .. o+15; zeros where there is none. */
-static void gather(const ConvCore *s, const float *w, int64_t o, int64_t i, Taps g)
+int64_t conv_source_tap(const ConvCore *s, int f, int64_t k)
 {
-    int64_t taps = s->job.kh * s->job.kw;
-    for (int l = 0; l < LANES; l++) {
-        if (o + l >= s->job.O || i >= s->job.C) {
-            for (int64_t k = 0; k < taps; k++)
-                g[k][l] = 0;
-            continue;
-        }
-        const float *from = w + (s->mirrored ? i * s->job.O + o + l : (o + l) * s->job.C + i) * taps;
-        if (s->mirrored)
-            for (int64_t k = 0; k < taps; k++)
-                g[k][l] = from[taps - 1 - k];
-        else
-            for (int64_t k = 0; k < taps; k++)
-                g[k][l] = from[k];
-    }
-}
-
-/* (a, b, c) -> G (a, b, c)^T, G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1] */
-static void widen(const float *a, const float *b, const float *c, float *p, float *q, float *r, float *t)
-{
-    for (int l = 0; l < LANES; l++) {
-        float even = 0.5f * (a[l] + c[l]), odd = 0.5f * b[l];
-        p[l] = a[l], q[l] = even + odd, r[l] = even - odd, t[l] = c[l];
-    }
-}
-
-/* U = G g G^T, in place of g */
-static void winograd_weights(Taps g)
-{
-    float t[12][LANES];
-    for (int i = 0; i < 3; i++)
-        widen(g[i], g[3 + i], g[6 + i], t[i], t[3 + i], t[6 + i], t[9 + i]);
-    for (int i = 0; i < 4; i++)
-        widen(t[3 * i], t[3 * i + 1], t[3 * i + 2], g[4 * i], g[4 * i + 1], g[4 * i + 2], g[4 * i + 3]);
-}
-
-/* Steps [lo, hi) of panel p, in the order that isa/conv.h describes. */
-static void pack_steps(const ConvCore *s, const float *w, ConvOrder order, char *panel, int64_t p, int64_t lo,
-                       int64_t hi)
-{
-    bool inside = order == CONV_TAPS_INSIDE, winograd = s->winograd && !inside;
-    int64_t taps = winograd ? 16 : s->job.kh * s->job.kw, lanes = s->form.lanes;
-    int64_t o0 = conv_panel(s->job.O, s->form, p) * lanes, o1 = conv_panel(s->job.O, s->form, p + 1) * lanes;
-    int64_t row = 4 * (o1 - o0), step_at = inside ? row * taps : row, tap_at = inside ? row : row * steps_of(s);
-    Taps a, b;
-    for (int64_t o = o0; o < o1; o += LANES)
-        for (int64_t i = lo; i < hi; i++) {
-            char *to = panel + i * step_at + 4 * (o - o0);
-            size_t bytes = 4 * (size_t)MIN(o1 - o, LANES);
-            gather(s, w, o, s->form.pairs ? 2 * i : i, a);
-            if (s->form.pairs) gather(s, w, o, 2 * i + 1, b);
-            if (winograd) winograd_weights(a);
-            for (int64_t k = 0; k < taps; k++, to += tap_at) {
-                uint16_t pair[2 * LANES];
-                for (int l = 0; s->form.pairs && l < LANES; l++)
-                    pair[2 * l] = f32_to_bf16(a[k][l]), pair[2 * l + 1] = f32_to_bf16(b[k][l]);
-                memcpy(to, s->form.pairs ? (void *)pair : (void *)a[k], bytes);
-            }
-        }
+    const ConvPhase *q = &s->phase[f];
+    int64_t a = k / q->kw, b = k % q->kw;
+    if (!s->mirrored) return k;
+    a = q->tap_h + s->stride * (q->kh - 1 - a), b = q->tap_w + s->stride * (q->kw - 1 - b);
+    return a * s->job.kw + b;
 }
 
 void conv_pack(const ConvCore *s, const float *w, ConvOrder order, char *to)
 {
     int64_t panels = conv_panels(s->job.O, s->form), taps = s->job.kh * s->job.kw;
-    int64_t vector_bytes = s->form.lanes * steps_of(s) * 4 * (s->winograd && order == CONV_PACKED ? 16 : taps);
-#pragma omp parallel for num_threads(s->threads) schedule(static)
-    for (int64_t i = 0; i < panels * s->threads; i++) {
-        int64_t lo, hi, p = i / s->threads;
-        share(steps_of(s), 1, (int)(i % s->threads), s->threads, &lo, &hi);
-        pack_steps(s, w, order, to + conv_panel(s->job.O, s->form, p) * vector_bytes, p, lo, hi);
+    bool inside = order == CONV_TAPS_INSIDE;
+    for (int f = 0; f < s->phases; f++) {
+        const ConvPhase *q = &s->phase[f];
+        PackJob j = { .w = w, .to = to + q->taps_before * tap_bytes(s), .O = s->job.O, .C = s->job.C };
+        j.output = s->mirrored ? taps : s->job.C * taps, j.input = s->mirrored ? s->job.O * taps : taps;
+        j.taps = q->kh * q->kw, j.plain_taps = taps;
+        j.form = s->form, j.inside = inside, j.winograd = s->winograd && !inside;
+        for (int64_t k = 0; k < j.taps; k++)
+            j.tap[k] = (uint8_t)conv_source_tap(s, f, k);
+        int64_t n = panels * s->threads;
+#pragma omp parallel for num_threads(threads_for(s->threads, j.O *j.C *taps)) schedule(static)
+        for (int64_t i = 0; i < n; i++) {
+            int64_t lo, hi;
+            share(steps_of(s), 1, (int)(i % s->threads), s->threads, &lo, &hi);
+            s->isa->pack(&j, i / s->threads, lo, hi);
+        }
     }
 }
 
@@ -133,19 +91,62 @@ int conv_output_shares(const ConvCore *s, int64_t items)
     return best;
 }
 
+ConvJob conv_phase_job(const ConvCore *s, const ConvJob *whole, int f)
+{
+    const ConvPhase *q = &s->phase[f];
+    ConvJob j = *whole;
+    j.kh = q->kh, j.kw = q->kw, j.pad_h = q->pad_h, j.pad_w = q->pad_w, j.Ho = q->Ho, j.Wo = q->Wo;
+    j.y_top = q->top, j.y_left = q->left;
+    if (j.w) j.w += q->taps_before * tap_bytes(s);
+    return j;
+}
+
+/* Rows [lo, hi) of a phase, counted through images as if each had `high` of them; where they begin, in pixels. */
+static int64_t phase_pixel(const ConvPhase *q, int64_t row, int64_t high)
+{
+    return (row / high * q->Ho + MIN(row % high, q->Ho)) * q->Wo;
+}
+
+/* Phases write into the same rows, or lines of the cache: they go together, a band of rows at a time. */
+static void compute_phases(const ConvCore *s, const ConvJob *j, char *scratch)
+{
+    enum { BAND_BYTES = 256 << 10 };
+    int64_t high = s->phase[0].Ho, items = s->N * high, panels = conv_panels(j->O, s->form);
+    int64_t row_bytes = j->Wo * s->stride * j->O * (j->y_type == F32 ? 4 : 2), band = MAX(BAND_BYTES / row_bytes, 1);
+    int across = conv_output_shares(s, items), along = s->threads / across;
+#pragma omp parallel for num_threads(s->threads) schedule(static)
+    for (int i = 0; i < across * along; i++) {
+        int64_t lo, hi, p0, p1;
+        share(items, 1, i / across, along, &lo, &hi);
+        share(panels, 1, i % across, across, &p0, &p1);
+        for (int64_t at = lo; at < hi; at += band)
+            for (int f = 0; f < s->phases; f++) {
+                ConvJob part = conv_phase_job(s, j, f);
+                int64_t first = phase_pixel(&s->phase[f], at, high);
+                int64_t end = phase_pixel(&s->phase[f], MIN(at + band, hi), high);
+                s->isa->conv(&part, first, end, p0, p1, scratch + (size_t)i * s->thread_bytes);
+            }
+    }
+}
+
 void conv_compute(const ConvCore *s, const ConvJob *j, char *scratch)
 {
     int64_t items = s->winograd ? conv_tiles(s) : s->N * j->Ho * j->Wo;
     int across = conv_output_shares(s, items), along = s->threads / across;
+    if (s->phases > 1) {
+        compute_phases(s, j, scratch);
+        return;
+    }
+    ConvJob one = conv_phase_job(s, j, 0);
 #pragma omp parallel for num_threads(s->threads) schedule(static)
     for (int i = 0; i < across * along; i++) {
         int64_t lo, hi, p0, p1;
         share(items, 8, i / across, along, &lo, &hi);
         share(conv_panels(j->O, s->form), 1, i % across, across, &p0, &p1);
         if (s->winograd)
-            s->isa->winograd(j, lo, hi, p0, p1, scratch + (size_t)i * s->thread_bytes);
+            s->isa->winograd(&one, lo, hi, p0, p1, scratch + (size_t)i * s->thread_bytes);
         else
-            s->isa->conv(j, lo, hi, p0, p1);
+            s->isa->conv(&one, lo, hi, p0, p1, scratch + (size_t)i * s->thread_bytes);
     }
 }
 
@@ -194,22 +195,43 @@ bool conv_of_plan(const KernelPlan *p, DnnConv *c, char *why, size_t n)
     return true;
 }
 
+/* dx[s i + r] = sum over t of dy[i + q - t] w[first + s t], where first = (r + pad) mod s and q = (r + pad - first) /
+ * s: a convolution with a mirrored part of the taps for each r. */
+static void set_phases(ConvCore *s)
+{
+    const ConvJob *j = &s->job;
+    int64_t stride = s->mirrored ? s->stride : 1, before = 0;
+    for (int64_t r = 0; r < stride * stride; r++) {
+        ConvPhase *q = &s->phase[s->phases++];
+        *q = (ConvPhase) { j->kh, j->kw, j->pad_h, j->pad_w, j->Ho, j->Wo, 0, 0, 0, 0, before };
+        if (!s->mirrored) continue;
+        q->top = r / stride, q->left = r % stride;
+        q->tap_h = (q->top + j->pad_h) % stride, q->tap_w = (q->left + j->pad_w) % stride;
+        q->kh = (j->kh - q->tap_h + stride - 1) / stride, q->kw = (j->kw - q->tap_w + stride - 1) / stride;
+        q->pad_h = j->dilation * (q->kh - 1) - (q->top + j->pad_h) / stride;
+        q->pad_w = j->dilation * (q->kw - 1) - (q->left + j->pad_w) / stride;
+        q->Ho = (j->Ho - q->top + stride - 1) / stride, q->Wo = (j->Wo - q->left + stride - 1) / stride;
+        before += q->kh * q->kw;
+    }
+}
+
 bool conv_core(const Cpu *cpu, const DnnConv *c, int threads, ConvCore *s, char *why, size_t n)
 {
     bool dx = c->pass == DNN_DX;
     ConvJob j = { .type = dx ? c->y : c->x, .y_type = dx ? c->x : c->y, .C = c->c, .H = c->h, .W = c->w };
     j.O = c->o, j.Ho = c->ho, j.Wo = c->wo, j.kh = c->kh, j.kw = c->kw, j.pad_h = c->pad_h, j.pad_w = c->pad_w;
     j.stride = c->stride, j.dilation = c->dilation, j.act = act_of(c->act);
-    if (dx) {
-        j.C = c->o, j.H = c->ho, j.W = c->wo, j.O = c->c, j.Ho = c->h, j.Wo = c->w;
-        j.pad_h = c->dilation * (c->kh - 1) - c->pad_h, j.pad_w = c->dilation * (c->kw - 1) - c->pad_w;
-    }
+    if (dx) j.C = c->o, j.H = c->ho, j.W = c->wo, j.O = c->c, j.Ho = c->h, j.Wo = c->w, j.stride = 1;
+    j.y_every = dx ? c->stride : 1, j.y_high = j.Ho, j.y_wide = j.Wo;
     if (c->groups != 1) return decline(why, n, "groups");
-    if (dx && c->stride != 1) return decline(why, n, "gradient of stride %lld", (long long)c->stride);
+    ConvForm form = cpu->isa->conv_form(j.type);
+    if (dx && c->stride != 1 && !(form.tiles && c->stride == 2 && c->dilation == 1 && MIN(c->kh, c->kw) > 1))
+        return decline(why, n, "gradient of stride %lld", (long long)c->stride);
     if (j.act == N_ACT) return decline(why, n, "activation '%s'", c->act);
     long long taps = j.kh * j.kw;
     if (taps > CONV_MAX_TAPS) return decline(why, n, "kernel of %lld taps", taps);
-    *s = (ConvCore) { .isa = cpu->isa, .form = cpu->isa->conv_form(j.type), .N = c->n, .job = j, .mirrored = dx };
+    *s = (ConvCore) { .isa = cpu->isa, .form = form, .N = c->n, .job = j, .mirrored = dx, .stride = c->stride };
+    set_phases(s);
     s->threads = threads_for(threads, s->N * j.Ho * j.Wo * j.O * j.C * j.kh * j.kw / 64);
     conv_core_winograd(s, false);
     return true;
@@ -224,16 +246,13 @@ bool conv_winograd_takes(const ConvCore *s, char *why, size_t n)
     return true;
 }
 
-/* CPUID leaf 7: EDX bit 22. */
-static bool has_amx_bf16(void)
-{
-    unsigned a, b, c, d;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);
-}
-
 bool conv_direct_takes(const ConvCore *s, char *why, size_t n)
 {
-    return s->job.type != BF16 || !has_amx_bf16() || decline(why, n, "AMX is faster");
+    int64_t run = (s->job.C + 1) / 2, joined = s->job.dilation == 1 ? run * s->job.kw : run;
+    if (!s->form.tiles) return true;
+    if (run > CONV_TILE_STEPS && MAX(conv_tile_steps(run), conv_tile_steps(joined)) < CONV_TILE_STEPS / 2)
+        return decline(why, n, "%lld channels do not divide well into tiles", (long long)s->job.C);
+    return true;
 }
 
 /* ---- a kernel of conv2d -------------------------------------------------------------------------------------- */

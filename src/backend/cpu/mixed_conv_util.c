@@ -68,11 +68,14 @@ static bool core_blocks(MixedConv *m)
         int64_t first = conv_panel(s->job.O, s->form, p) * VL,
                 width = conv_panel(s->job.O, s->form, p + 1) * VL - first;
         MixBlock b = { .lane = (int32_t)first, .width = (int32_t)width, .plane = lines * width };
-        for (int64_t t = 0; t < (s->winograd ? 1 : m->taps); t++) {
-            b.lines = (int32_t)lines, b.row = (int32_t)(t * m->rows);
-            b.from = (first * m->taps + t * width) * lines;
-            b.to = s->winograd ? first * 16 * lines : b.from;
-            if (!add_lines(m, b, s->winograd ? m->taps : 1)) return false;
+        for (int f = 0; f < s->phases; f++) {
+            int64_t taps = s->phase[f].kh * s->phase[f].kw, before = s->phase[f].taps_before;
+            for (int64_t t = 0; t < (s->winograd ? 1 : taps); t++) {
+                b.lines = (int32_t)lines, b.row = (int32_t)((before + t) * m->rows);
+                b.from = (before * m->lanes + first * taps + t * width) * lines;
+                b.to = s->winograd ? first * 16 * lines : b.from;
+                if (!add_lines(m, b, s->winograd ? taps : 1)) return false;
+            }
         }
     }
     return true;
@@ -259,16 +262,19 @@ size_t mixed_conv_scratch_bytes(const MixedConv *m)
 }
 
 /* row [taps][rows], lane [lanes]: zero where there is no channel. Rows are inputs and lanes are outputs, in a gradient
- * the other way round; the cores turn it, so that their first tap is the last. */
+ * the other way round. Taps are in the order of the packed ones. */
 static void factors(const MixedConv *m, const Mixture *x, float *row, float *lane)
 {
-    bool dx = m->c.pass == DNN_DX, turned = dx && !m->op;
+    bool dx = m->c.pass == DNN_DX;
     const float *of_row = dx ? x->out_scale : x->in_scale, *of_lane = dx ? x->in_scale : x->out_scale;
     int64_t n_row = dx ? m->c.o : m->c.c, n_lane = dx ? m->c.c : m->c.o;
-    for (int64_t t = 0; t < m->taps; t++) {
-        float s = x->spatial ? x->spatial[turned ? m->taps - 1 - t : t] : 1;
-        for (int64_t i = 0; i < m->rows; i++)
-            row[t * m->rows + i] = i < n_row ? s * (of_row ? of_row[i] : 1) : 0;
+    for (int f = 0; f < (m->op ? 1 : m->core.phases); f++) {
+        int64_t taps = m->op ? m->taps : m->core.phase[f].kh * m->core.phase[f].kw;
+        for (int64_t t = 0; t < taps; t++, row += m->rows) {
+            float s = x->spatial ? x->spatial[m->op ? t : conv_source_tap(&m->core, f, t)] : 1;
+            for (int64_t i = 0; i < m->rows; i++)
+                row[i] = i < n_row ? s * (of_row ? of_row[i] : 1) : 0;
+        }
     }
     for (int64_t i = 0; i < m->lanes; i++)
         lane[i] = i < n_lane ? of_lane ? of_lane[i] : 1 : 0;

@@ -5,11 +5,23 @@
  * of each pixel. Pixels are reached through pointers made for each tap, so that a tile may run over the end of a row or
  * an image, and what lies outside the image is a pointer to zeros: there is no edge code and no padded copy. The idea
  * is the indirection of M. Dukhan, "The Indirect Convolution Algorithm", 2019. */
+#include "backend/cpu/isa/conv_amx.h"
 #include "backend/cpu/isa/conv_tile.h"
 
 ConvForm ISA_NAME(conv_form)(DType x)
 {
+#if defined(__AMX_BF16__)
+    if (x == BF16) return amx_form();
+#endif
     return (ConvForm) { .lanes = VL, .vectors = MAX_N, .pairs = PAIRS && x == BF16 };
+}
+
+size_t ISA_NAME(conv_bytes)(const ConvJob *j)
+{
+#if defined(__AMX_BF16__)
+    if (j->type == BF16) return conv_amx_bytes(j);
+#endif
+    return 0;
 }
 
 /* ---- where pixels are --------------------------------------------------------------------------------------- */
@@ -104,8 +116,14 @@ static void conv_panel_range(const ConvJob *j, int64_t lo, int64_t hi, int64_t f
 }
 
 /* Pixels go in blocks whose images stay in the second-level cache while the panels of weights pass. */
-void ISA_NAME(conv)(const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1)
+void ISA_NAME(conv)(const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, void *scratch)
 {
+#if defined(__AMX_BF16__)
+    if (j->type == BF16) {
+        if (lo < hi && p0 < p1) conv_amx(j, lo, hi, p0, p1, scratch);
+        return;
+    }
+#endif
     const int64_t block = 480;
     const ConvForm form = ISA_NAME(conv_form)(j->type);
     for (int64_t at = lo; at < hi; at += block)

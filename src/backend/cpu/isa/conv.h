@@ -9,7 +9,7 @@
  * them as bf16. Missing outputs and the missing half of an odd pair are zero. */
 typedef struct ConvForm {
     int lanes, vectors; /* floats in a vector, vectors in a panel at most */
-    bool pairs;
+    bool pairs, tiles;  /* tiles: summed by AMX */
 } ConvForm;
 typedef struct ConvJob {
     const char *x, *w; /* element (0,0,0,0) of the images; the packed weights */
@@ -18,6 +18,9 @@ typedef struct ConvJob {
     int64_t C, H, W, Ho, Wo, O;
     int64_t x_pixel, y_pixel, res_pixel; /* elements from pixel to pixel; rows and images follow densely */
     int64_t kh, kw, stride, pad_h, pad_w, dilation;
+    /* Where pixel (h,w) of the result lies: (y_top + h y_every, y_left + w y_every) of an image of y_high x y_wide
+     * pixels. Tiles only; elsewhere images are dense. */
+    int64_t y_top, y_left, y_every, y_high, y_wide;
     const float *bias; /* NULL: none */
     const char *res;   /* type of y; NULL: none */
     char *y;
@@ -40,6 +43,16 @@ static inline int64_t conv_panels(int64_t O, ConvForm f)
 static inline int64_t conv_panel(int64_t O, ConvForm f, int64_t p)
 {
     return conv_vectors(O, f) * p / conv_panels(O, f);
+}
+
+/* With tiles, equal parts of as many steps as one holds: the steps of what lies in a row must divide well. */
+enum { CONV_TILE_STEPS = 16 };
+static inline int64_t conv_tile_steps(int64_t run)
+{
+    int64_t k = run < CONV_TILE_STEPS ? run : CONV_TILE_STEPS;
+    while (run % k)
+        k--;
+    return k;
 }
 
 /* Winograd: a block of tiles is transformed, multiplied and transformed back in the second-level cache. Weights are
