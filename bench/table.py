@@ -37,7 +37,7 @@ class Failed(Exception):
 # ---- one figure -----------------------------------------------------------------------------------------------------
 
 def run(command):
-    """-> standard output, wall milliseconds, peak resident megabytes"""
+    """-> what it printed, wall milliseconds, peak resident megabytes"""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
         try:
@@ -47,13 +47,13 @@ def run(command):
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         wall = 1e3 * (time.perf_counter() - start)
-        text = []
-        for f in out, err:
+        text = ""
+        for f in err, out:
             f.seek(0)
-            text.append(f.read().decode(errors="replace"))
+            text += f.read().decode(errors="replace")
     if child.returncode:
-        raise Failed(f"{command}: exit status {child.returncode}: {' '.join(''.join(text).strip().splitlines()[-1:])}")
-    return text[0], wall, used.ru_maxrss / 1024
+        raise Failed(f"{command}: exit status {child.returncode}: {' '.join(text.strip().splitlines()[-1:])}")
+    return text, wall, used.ru_maxrss / 1024
 
 
 def take(measure):

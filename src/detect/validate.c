@@ -103,20 +103,20 @@ static Status measure_batch(Run *r, const Batch *b, Error *err)
         TRY(detector_run_labelled(r->d, b->images, b->n, b->h, b->w, &b->targets[0][0], b->n_targets, &o, err));
     r->ms[1] += clock_ms() - start - o.compile_ms;
     r->compile_ms += o.compile_ms;
-    start = clock_ms();
     for (int64_t i = 0; i < b->n; i++) {
         Predictions p = detector_predictions(&o, i);
         Placement place = placement_of(b, &b->info[i]);
         Target *target;
         size_t n;
+        start = clock_ms();
         TRY(nms(&p, &s->nms, r->a, r->det[i], &r->n_det[i], err));
+        r->ms[2] += clock_ms() - start;
         for (size_t k = 0; s->single_cls && k < r->n_det[i]; k++)
             r->det[i][k].cls = 0;
         TRY(targets_of(r, b, i, &target, &n, err));
         TRY(metrics_add(r->metrics, &place, r->det[i], r->n_det[i], target, n, err));
         TRY(export(r, b, i, &place, err));
     }
-    r->ms[2] += clock_ms() - start;
     for (int k = 0; k < 3 && o.items; k++)
         r->loss[k] += o.items[k];
     if (s->dir && s->plots && r->batches < PICTURE_BATCHES) TRY(save_pictures(r, b, err));
