@@ -193,6 +193,14 @@ class Net(nn.Module):
         return y[-1]
 
 
+def lay_out(net, form):
+    """Weights of convolutions in this memory format; banks of kernels have a rank that it is not defined for."""
+    for v in (*net.parameters(), *net.buffers()):
+        if v.dim() == 4:
+            v.data = v.data.contiguous(memory_format=form)
+    return net
+
+
 def fold(net):
     """BatchNorm into the static convolution before it."""
     for m in net.modules():

@@ -35,7 +35,7 @@ def main():
     if a.work == "infer":
         peer_model.settle(net)
         peer_model.fold(net.eval())
-    net = net.train(a.work == "train").to(memory_format=form)
+    net = peer_model.lay_out(net.train(a.work == "train"), form)
     x = torch.rand(a.batch, 3, a.imgsz, a.imgsz).to(memory_format=form)
 
     def step():
