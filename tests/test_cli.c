@@ -320,7 +320,7 @@ static void an_interrupted_training_goes_on(void **state)
     }
     assert_true(pid > 0);
     int status, epochs = 0;
-    for (int i = 0; i < 1200 && (epochs = lines_in("t/a/results.csv")) < 2; i++)
+    for (int i = 0; i < 12000 && (epochs = lines_in("t/a/results.csv")) < 2; i++)
         usleep(50000);
     assert_in_range(epochs, 2, 30);
     kill(pid, SIGINT);

@@ -27,7 +27,7 @@ typedef struct Case {
 
 static const Blob *part(const Case *c, const char *name)
 {
-    char key[64];
+    char key[80];
     snprintf(key, sizeof key, "%d.%s", c->index, name);
     const Blob *b = blob_find(c->file, key);
     if (!b) fail_msg("the fixture lacks %s", key);
