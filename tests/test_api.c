@@ -322,6 +322,69 @@ static void options_come_from_a_file(void **state)
     assert_null(o.model);
 }
 
+/* Every key of spec 12.2 with its default, as the reference's own file has them, means the same here; and what was a
+ * key in earlier versions is known. */
+static void every_key_of_the_reference_is_known(void **state)
+{
+    static const char text[] =
+        "task: detect\nmode: train\nmodel:\ndata:\nepochs: 100\ntime:\npatience: 100\nbatch: 16\nimgsz: 640\n"
+        "save: True\nsave_period: -1\ncache: False\ndevice:\nworkers: 8\nproject:\nname:\nexist_ok: False\n"
+        "pretrained: True\noptimizer: auto\nverbose: True\nseed: 0\ndeterministic: True\nsingle_cls: False\n"
+        "rect: False\ncos_lr: False\nclose_mosaic: 10\nresume: False\namp: True\nfraction: 1.0\nprofile: False\n"
+        "freeze:\nmulti_scale: 0.0\ncompile: False\nval: True\nsplit: val\nsave_json: False\nconf:\niou: 0.7\n"
+        "max_det: 300\nhalf: False\ndnn: False\nplots: True\nend2end:\nsource:\nvid_stride: 1\n"
+        "stream_buffer: False\nvisualize: False\naugment: False\nagnostic_nms: False\nclasses:\nembed:\n"
+        "show: False\nsave_frames: False\nsave_txt: False\nsave_conf: False\nsave_crop: False\nshow_labels: True\n"
+        "show_conf: True\nshow_boxes: True\nline_width:\nformat: torchscript\nkeras: False\noptimize: False\n"
+        "int8: False\ndynamic: False\nsimplify: True\nopset: 17\nworkspace: 4\nnms: False\nlr0: 0.01\nlrf: 0.01\n"
+        "momentum: 0.937\nweight_decay: 0.0005\nwarmup_epochs: 3.0\nwarmup_momentum: 0.8\nwarmup_bias_lr: 0.1\n"
+        "box: 7.5\ncls: 0.5\ndfl: 1.5\ncls_pw: 0.0\nnbs: 64\nhsv_h: 0.015\nhsv_s: 0.7\nhsv_v: 0.4\ndegrees: 0.0\n"
+        "translate: 0.1\nscale: 0.5\nshear: 0.0\nperspective: 0.0\nflipud: 0.0\nfliplr: 0.5\nbgr: 0.0\n"
+        "mosaic: 1.0\nmixup: 0.0\ncutmix: 0.0\ncopy_paste: 0.0\ncopy_paste_mode: flip\ncfg:\noverlap_mask: True\n"
+        "mask_ratio: 4\ndropout: 0.0\nretina_masks: False\npose: 12.0\nkobj: 1.0\nrle: 1.0\nangle: 1.0\n"
+        "auto_augment: randaugment\nerasing: 0.4\ntracker: botsort.yaml\nlabel_smoothing: 0.1\nsave_hybrid: True\n"
+        "fl_gamma: 1.5\naugmentations:\nsave_dir: runs/x\n";
+    const DynMode mode[] = { DYN_TRAIN, DYN_VAL, DYN_PREDICT };
+    const char *file = write_text("default.yaml", text);
+    for (size_t m = 0; m < sizeof mode / sizeof *mode; m++) {
+        DynOptions want, got;
+        dyn_options_defaults(&want, mode[m]);
+        assert_ok(dyn_options_load(ctx, &got, mode[m], file, &err));
+        size_t n;
+        const DynOptionRow *row = dyn_option_rows(&n);
+        for (size_t i = 0; i < n; i++) {
+            bool other = strcmp(row[i].key, "workers") == 0 || strcmp(row[i].key, "rect") == 0 ||
+                         strcmp(row[i].key, "batch") == 0; /* ours, or the mode's own */
+            bool number = row[i].type == DYN_BOOL || row[i].type == DYN_INT || row[i].type == DYN_FRACTION ||
+                          row[i].type == DYN_FLOAT;
+            if (!(row[i].modes >> mode[m] & 1) || row[i].offset == (size_t)-1 || other || !number) continue;
+            double a = number_at(&want, &row[i]), b = number_at(&got, &row[i]);
+            if (a != b && !(isnan(a) && isnan(b))) fail_msg("%s: %g, by the file %g", row[i].key, a, b);
+        }
+    }
+}
+
+static void values_of_other_versions_are_translated(void **state)
+{
+    const char *note;
+    DynOptions o;
+    dyn_options_defaults(&o, DYN_TRAIN);
+    assert_ok(dyn_option_set(&o, DYN_TRAIN, "batch", "-1", &note, &err));
+    assert_true(note && strstr(note, "AutoBatch") && o.batch == 16);
+    assert_ok(dyn_option_set(&o, DYN_TRAIN, "batch", "0.7", NULL, &err));
+    assert_int_equal(o.batch, 16);
+    assert_fails(dyn_option_set(&o, DYN_TRAIN, "batch", "0", &note, &err), DYN_USAGE, "1 to 4096");
+    assert_ok(dyn_option_set(&o, DYN_TRAIN, "multi_scale", "True", &note, &err)); /* spec 6.8: 0.5 to 1.5 of imgsz */
+    assert_true(note && o.multi_scale == 0.5);
+    assert_ok(dyn_option_set(&o, DYN_TRAIN, "multi_scale", "False", &note, &err));
+    assert_true(o.multi_scale == 0);
+    assert_ok(dyn_option_set(&o, DYN_TRAIN, "multi_scale", "1", &note, &err));
+    assert_true(!note && o.multi_scale == 1);
+    assert_ok(dyn_option_set(&o, DYN_TRAIN, "cache", "disk", &note, &err));
+    assert_true(note && strcmp(o.cache, "False") == 0);
+    assert_fails(dyn_option_set(&o, DYN_TRAIN, "cache", "rma", &note, &err), DYN_USAGE, "True, ram or False");
+}
+
 /* ---- models --------------------------------------------------------------------------------------------------- */
 
 enum { SIDE = 64, ANCHORS = 8 * 8 + 4 * 4 + 2 * 2 };
@@ -683,6 +746,8 @@ int main(void)
         cmocka_unit_test(words_are_understood_as_upstream_has_them),
         cmocka_unit_test(wrong_words_are_told_with_the_nearest_right_ones),
         cmocka_unit_test(options_come_from_a_file),
+        cmocka_unit_test(every_key_of_the_reference_is_known),
+        cmocka_unit_test(values_of_other_versions_are_translated),
         cmocka_unit_test(a_fresh_model_survives_every_format),
         cmocka_unit_test(released_weights_survive_every_format),
         cmocka_unit_test(fresh_weights_follow_the_seed),

@@ -174,10 +174,22 @@ static const DynOptionRow rows[] = {
     IGNORED_ROW(rle, T, "pose only"),
     IGNORED_ROW(angle, T, "oriented boxes only"),
     IGNORED_ROW(tracker, P, "tracking only"),
+    IGNORED_ROW(fl_gamma, T, "had no effect on detection upstream"),
+    IGNORED_ROW(augmentations, T, "of the Python interface"),
+    IGNORED_ROW(visualize, V | P, "feature maps are not drawn"),
+    IGNORED_ROW(embed, P, "embeddings are not returned"),
+    IGNORED_ROW(keras, T | V | P, "export only"),
+    IGNORED_ROW(optimize, T | V | P, "export only"),
+    IGNORED_ROW(int8, T | V | P, "export only"),
+    IGNORED_ROW(dynamic, T | V | P, "export only"),
+    IGNORED_ROW(simplify, T | V | P, "export only"),
+    IGNORED_ROW(opset, T | V | P, "export only"),
+    IGNORED_ROW(workspace, T | V | P, "export only"),
+    IGNORED_ROW(nms, T | V | P, "export only"),
     IGNORED_ROW(save_dir, T | V | P, "project and name say where results go"),
     IGNORED_ROW(vid_stride, P, "videos are not read"),
     IGNORED_ROW(stream_buffer, P, "streams are not read"),
-    IGNORED_ROW(save_frames, P, "videos are not read"),
+    IGNORED_ROW(save_frames, V | P, "videos are not read"),
     IGNORED_ROW(show, P, "no window is opened"),
 };
 
@@ -345,26 +357,58 @@ static bool is_none(const char *s)
     return strcasecmp(s, "none") == 0 || str_eq(s, "null") || !*s;
 }
 
+/* Values that upstream knows and that mean another one here; NULL: not one of these. */
+static const char *other_value(const DynOptionRow *r, const char *value, const char **note)
+{
+    double x;
+    bool b;
+    if (r->offset == AT(batch) && str_to_double(value, &x) && (x == -1 || (x > 0 && x < 1))) {
+        *note = "AutoBatch measures the memory of a GPU; the default is taken";
+        return "None";
+    }
+    if (r->offset == AT(multi_scale) && !str_to_double(value, &x) && parse_bool(value, &b)) {
+        *note = "as a switch it was 0.5 or nothing";
+        return b ? "0.5" : "0";
+    }
+    if (r->offset == AT(cache) && strcasecmp(value, "disk") == 0) {
+        *note = "pictures are not kept on disk; cache=ram keeps them in memory";
+        return "False";
+    }
+    return NULL;
+}
+
+static Status check_value(const DynOptionRow *r, const DynOptions *o, const char *value, Error *err)
+{
+    if (r->offset == AT(fraction) && o->fraction == 0)
+        return fail(err, DYN_USAGE, "fraction=%s leaves no picture to train on", value);
+    if (r->offset == AT(cache) && !option_true(value) && !option_false(value) && !str_eq(value, "ram"))
+        return fail(err, DYN_USAGE, "cache=%s: wants True, ram or False", value);
+    return DYN_OK;
+}
+
 DynStatus dyn_option_set(DynOptions *o, DynMode mode, const char *key, const char *value, const char **note,
                          DynError *err)
 {
     bool elsewhere, b;
-    if (note) *note = NULL;
+    const char *unused, *other;
+    if (!note) note = &unused;
+    *note = NULL;
     for (size_t i = 0; i < COUNT_OF(renamed); i++) {
         if (!str_eq(key, renamed[i].old)) continue;
         key = renamed[i].now;
         if (renamed[i].negated && parse_bool(value, &b)) value = b ? "False" : "True";
-        if (note) *note = "this key has a new name upstream; it is understood";
+        *note = "this key has a new name upstream; it is understood";
     }
     if (str_eq(key, "scale") && strlen(value) == 1 && strchr("nsmlx", *value)) key = "scale_letter";
     const DynOptionRow *r = find(key, mode, &elsewhere);
     if (!r) return unknown(key, mode, elsewhere, err);
     if (r->offset == NO_EFFECT) {
-        if (note) *note = r->help;
+        *note = r->help;
         return DYN_OK;
     }
     size_t at = (size_t)(r - rows);
     o->given[at / 64] |= (uint64_t)1 << at % 64;
+    if ((other = other_value(r, value, note))) value = other;
     if (is_none(value)) { /* back to "not given" */
         DynOptions fresh;
         dyn_options_defaults(&fresh, mode);
@@ -372,9 +416,7 @@ DynStatus dyn_option_set(DynOptions *o, DynMode mode, const char *key, const cha
         return DYN_OK;
     }
     TRY(assign(o, r, value, err));
-    if (r->offset == AT(fraction) && o->fraction == 0)
-        return fail(err, DYN_USAGE, "fraction=%s leaves no picture to train on", value);
-    return DYN_OK;
+    return check_value(r, o, value, err);
 }
 
 _Static_assert(COUNT_OF(rows) <= 256, "DynOptions.given has a bit for each row");
