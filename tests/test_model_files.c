@@ -240,18 +240,18 @@ static void test_compat_comes_with_the_tensors(void **state)
 {
     Arena *a = arena_new();
     BlobFile f;
-    ModelCompat c;
+    WeightsFacts c;
     Model *m = small(3, "nn.SiLU()");
     m->compat.sppf_no_act = true;
     assert_ok(model_save(m, temp("compat.safetensors"), NULL, 0, &err));
     assert_ok(model_save_pt(m, temp("compat.pt"), &err));
     model_free(&m);
     assert_ok(model_read_blobs(temp("compat.safetensors"), a, &f, &c, &err));
-    assert_true(c.sppf_no_act && !c.width_nc_quirk);
+    assert_true(c.compat.sppf_no_act && !c.compat.width_nc_quirk);
     assert_ok(model_read_blobs(temp("compat.pt"), a, &f, &c, &err)); /* a state dict says nothing */
-    assert_true(!c.sppf_no_act && !c.width_nc_quirk);
+    assert_true(!c.compat.sppf_no_act && !c.compat.width_nc_quirk);
     assert_ok(model_read_blobs("tests/data/pt_unscaled.pt", a, &f, &c, &err));
-    assert_true(!c.sppf_no_act && c.width_nc_quirk);
+    assert_true(!c.compat.sppf_no_act && c.compat.width_nc_quirk);
     arena_free(&a);
 }
 

@@ -10,6 +10,7 @@
 #include "test.h"
 
 #include <math.h>
+#include <unistd.h>
 
 static Error err;
 
@@ -45,7 +46,7 @@ static Transfer adapt(Model *m, const Model *from, double noise, uint64_t seed, 
     BlobFile f;
     Transfer t;
     assert_ok(model_blobs(from, &from->w, a, &f, &err));
-    assert_ok(model_adapt(m, &f, &(AdaptOptions) { seed, noise }, a, &t, &err));
+    assert_ok(model_adapt(m, &f, &(AdaptOptions) { seed, noise, from->yaml }, a, &t, &err));
     return t;
 }
 
@@ -93,6 +94,63 @@ static double difference(const Model *m, const Model *other)
     arena_free(&a);
     assert_true(size > 0);
     return most / size;
+}
+
+/* ---- temperatures ------------------------------------------------------------------------------------------------ */
+
+/* The published modules keep their temperature in no state dict (dynamic modules, 0.2, A.2, D.2): a .pt has exactly the
+ * names of those tables. info says where it stands. */
+static void test_temperatures(void **state)
+{
+    static const struct {
+        const char *model, *says;
+    } T[] = {
+        { "yolov8n-dynamic.yaml", "temperature 34 now, in training from 34 by 3 an epoch to 1, as published 34 "
+                                  "throughout: rows 0, 1, 3" },
+        { "yolov8n-ODConv4.yaml",
+          "temperature 30 now, in training from 30 to 1 over the first 10 epochs, as published 1 "
+          "throughout: rows 0, 1, 3, 5, 7" },
+        { "yolov8n-C2f_ODConv.yaml", "throughout: rows 2, 4, 6, 8" },
+        { "yolov8n.yaml", "" },
+    };
+    char path[] = "/tmp/dynyolo-temperature-XXXXXX.pt";
+    int fd = mkstemps(path, 3);
+    assert_true(fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < COUNT_OF(T); i++) {
+        Arena *a = arena_new();
+        Model *m = stock(T[i].model);
+        BlobFile all, f;
+        size_t temperatures = 0;
+        assert_non_null(strstr(model_schedules(m, a), T[i].says));
+        assert_ok(model_blobs(m, &m->w, a, &all, &err));
+        assert_ok(model_save_pt(m, path, &err));
+        assert_ok(model_read_blobs(path, a, &f, NULL, &err));
+        for (size_t k = 0; k < all.n; k++) {
+            if (str_ends(all.blob[k].name, ".temperature"))
+                temperatures++;
+            else
+                assert_string_equal(f.blob[k - temperatures].name, all.blob[k].name);
+        }
+        assert_true(!*T[i].says == !temperatures);
+        assert_int_equal(f.n, all.n - temperatures);
+        model_free(&m);
+        arena_free(&a);
+    }
+    /* one that has moved stands apart */
+    Arena *a = arena_new();
+    Model *m = stock("yolov8n-dynamic.yaml");
+    for (int i = 0; i < graph_n_params(m->g); i++) {
+        const ParamSpec *p = graph_param_spec(m->g, i);
+        if (p->kind == PARAM_SCHEDULE && str_starts(p->name, "model.1.")) m->w.data[p->offset] = 7;
+    }
+    const char *text = model_schedules(m, a);
+    assert_non_null(strstr(text, "throughout: rows 0, 3\n"));
+    assert_non_null(strstr(text, "temperature 7 now"));
+    assert_non_null(strstr(text, "throughout: rows 1"));
+    model_free(&m);
+    arena_free(&a);
+    unlink(path);
 }
 
 /* ---- the recipes ------------------------------------------------------------------------------------------------- */
@@ -198,6 +256,56 @@ static void test_noise(void **state)
     arena_free(&a);
 }
 
+/* ---- another number of kernels ----------------------------------------------------------------------------------- */
+
+#define BANK(row) "nc: 2\nbackbone:\n  - [-1, 1, Conv, [8, 3, 2]]\n" row "  - [[-1], 1, Detect, [nc]]\nhead: []\n"
+#define SOFTMAX(k) BANK("  - [-1, 1, DynConv2dBnAct, [8, 3, 2, {K: " k "}]]\n")
+#define BIASED(k) BANK("  - [-1, 1, DynConv2dBnAct, [8, 3, 2, {K: " k ", fc2_bias: True}]]\n")
+#define GATES(k) BANK("  - [-1, 1, DynamicConv, [8, 3, 2, {num_experts: " k "}]]\n")
+#define OD(k) BANK("  - [-1, 1, ODConv2d, [8, 3, 2, {kernel_num: " k "}]]\n")
+
+/* More kernels are the same function, with noise too (it sums to nothing over copies) but not by copying alone: the
+ * bank has parted. Fewer are the same where those that fall together were alike. */
+static void test_banks_of_another_size(void **state)
+{
+    static const struct {
+        const char *file, *model;
+        bool same; /* the same function */
+        int resized;
+    } T[] = {
+        { SOFTMAX("2"), SOFTMAX("6"), true, 2 },  /* weight, fc2.weight */
+        { SOFTMAX("2"), SOFTMAX("3"), false, 2 }, /* no bias to make up for one copy more */
+        { BIASED("2"), BIASED("3"), true, 3 },
+        { BIASED("3"), BIASED("8"), true, 3 },
+        { GATES("2"), GATES("3"), true, 3 },
+        { GATES("1"), GATES("4"), true, 3 },
+        { OD("1"), OD("4"), true, 3 }, /* weight, and kernel_fc, which the file has not */
+        { OD("4"), OD("6"), true, 3 },
+        { OD("4"), OD("2"), false, 3 },
+        { OD("4"), OD("1"), false, 1 },
+        { GATES("4"), GATES("2"), false, 3 },
+        { SOFTMAX("4"), SOFTMAX("2"), false, 2 },
+    };
+    for (size_t i = 0; i < COUNT_OF(T); i++) {
+        Arena *a = arena_new();
+        Model *from = from_text(T[i].file), *m = from_text(T[i].model), *back = from_text(T[i].file);
+        train_a_little(from);
+        Transfer t = adapt(m, from, 0.1, 5, a);
+        if ((int)t.n_resized != T[i].resized || t.n_missing || t.n_changed)
+            fail_msg("line %zu: %zu resized, %zu new, %zu changed", i, t.n_resized, t.n_missing, t.n_changed);
+        assert_non_null(strstr(transfer_text(m, &t, "x", false, a), "adapted from another number of kernels"));
+        double d = difference(m, from);
+        if (!(T[i].same ? d < 2e-5 : d > 1e-4 && d < 1)) fail_msg("line %zu: differs by %g", i, d);
+        if (T[i].same) { /* and back again: copies fall together with their kernel */
+            adapt(back, m, 0, 0, a);
+            d = difference(back, from);
+            if (!(d < 2e-5)) fail_msg("line %zu, back: differs by %g", i, d);
+        }
+        model_free(&from), model_free(&m), model_free(&back);
+        arena_free(&a);
+    }
+}
+
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 #define CONV "  - [-1, 1, Conv, [8, 3, 2]]\n"
@@ -231,6 +339,16 @@ static void test_alignment(void **state)
           FOUR("  - [-1, 1, Conv, [16, 3, 2]]\n", "  - [-1, 1, C2f, [16]]\n", "  - [-1, 1, Conv, [32, 3, 2]]\n",
                "  - [-1, 3, C2f, [32]]\n"),
           { 0, 1, 2, 3, 4 } },
+        /* a name is an anchor: the second of two alike rows went, not the first */
+        { FOUR(CONV, "  - [-1, 1, Conv, [16], {name: a}]\n", "  - [-1, 1, Conv, [16], {name: b}]\n", CONV),
+          FOUR(CONV, "  - [-1, 1, Conv, [16], {name: b}]\n", CONV, ""),
+          { 0, 2, 3, 4 } },
+        { FOUR(CONV, "  - [-1, 1, Conv, [16], {name: a}]\n", "  - [-1, 1, Conv, [16], {name: b}]\n", CONV),
+          FOUR(CONV, "  - [-1, 1, Conv, [16], {name: a}]\n", CONV, ""),
+          { 0, 1, 3, 4 } },
+        { FOUR(CONV, "  - [-1, 1, Conv, [16], {name: a}]\n", CONV, ""),
+          FOUR(CONV, "  - [-1, 1, Conv, [16]]\n", "  - [-1, 1, Conv, [24], {name: a}]\n", CONV),
+          { 0, -1, 1, 2, 3 } },
     };
     for (size_t i = 0; i < COUNT_OF(T); i++) {
         Arena *a = arena_new();
@@ -284,8 +402,8 @@ static void test_strange_files(void **state)
     Transfer t;
     for (size_t i = 0; i < COUNT_OF(name); i++)
         blob[i] = (Blob) { .name = name[i], .dtype = F32, .rank = 1, .dim = { 8 }, .data = one, .bytes = sizeof one };
-    assert_ok(
-        model_adapt(m, &(BlobFile) { .blob = blob, .n = COUNT_OF(name) }, &(AdaptOptions) { 0, 0.1 }, a, &t, &err));
+    assert_ok(model_adapt(m, &(BlobFile) { .blob = blob, .n = COUNT_OF(name) }, &(AdaptOptions) { .noise = 0.1 }, a, &t,
+                          &err));
     assert_int_equal(t.copied + (int64_t)t.n_changed, 0);
     enum { MANY = 1200 };
     Blob *many = ARENA_ARRAY(a, Blob, MANY);
@@ -293,7 +411,7 @@ static void test_strange_files(void **state)
         many[i] = blob[0];
         many[i].name = arena_printf(a, "model.%d.weight", i);
     }
-    assert_fails(model_adapt(m, &(BlobFile) { .blob = many, .n = MANY }, &(AdaptOptions) { 0, 0.1 }, a, &t, &err),
+    assert_fails(model_adapt(m, &(BlobFile) { .blob = many, .n = MANY }, &(AdaptOptions) { .noise = 0.1 }, a, &t, &err),
                  DYN_FORMAT, "more than 1000 rows");
     model_free(&m);
     arena_free(&a);
@@ -313,7 +431,7 @@ static void test_no_memory(void **state)
         Arena *b = arena_new();
         mem_fail_after(n);
         Status s = model_from_text("m.yaml", text, strlen(text), NULL, &m, &err);
-        if (s == DYN_OK) s = model_adapt(m, &f, &(AdaptOptions) { 0, 0.1 }, b, &t, &err);
+        if (s == DYN_OK) s = model_adapt(m, &f, &(AdaptOptions) { .noise = 0.1 }, b, &t, &err);
         mem_fail_after(0);
         model_free(&m);
         arena_free(&b);
@@ -418,6 +536,7 @@ static void test_version_of_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_temperatures), cmocka_unit_test(test_banks_of_another_size),
         cmocka_unit_test(test_recipes),      cmocka_unit_test(test_bare_modules),
         cmocka_unit_test(test_noise),        cmocka_unit_test(test_alignment),
         cmocka_unit_test(test_own_weights),  cmocka_unit_test(test_strange_files),

@@ -49,10 +49,23 @@ void dyn_model_free(DynModel **mm)
     *mm = NULL;
 }
 
+static Status save_pt(DynModel *model, const char *path, Error *err)
+{
+    TRY(model_save_pt(model->m, path, err));
+    Arena *a = arena_new();
+    char *left_out = a ? model_schedules(model->m, a) : NULL;
+    if (left_out && *left_out)
+        log_warn(&model->ctx->log,
+                 "%s has no temperatures, because the published modules keep them in no file; set after loading: %s",
+                 path, left_out);
+    arena_free(&a);
+    return DYN_OK;
+}
+
 DynStatus dyn_model_save(DynModel *model, const char *path, DynError *err)
 {
     if (str_ends_nocase(path, ".safetensors")) return model_save(model->m, path, NULL, 0, err);
-    if (str_ends_nocase(path, ".pt")) return model_save_pt(model->m, path, err);
+    if (str_ends_nocase(path, ".pt")) return save_pt(model, path, err);
     return fail(err, DYN_USAGE, "cannot write '%s': the extension must be .safetensors or .pt", path);
 }
 

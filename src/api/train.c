@@ -39,12 +39,12 @@ static void say(TrainRun *r, DynEventKind kind, const char *text)
 
 /* ---- the model ------------------------------------------------------------------------------------------------ */
 
-static Status transfer(TrainRun *r, const BlobFile *src, const char *from, Error *err)
+static Status transfer(TrainRun *r, const BlobFile *src, const Yaml *description, const char *from, Error *err)
 {
     Transfer t;
-    AdaptOptions o = { .seed = (uint64_t)r->o.seed, .noise = BANK_NOISE };
+    AdaptOptions o = { .seed = (uint64_t)r->o.seed, .noise = BANK_NOISE, .description = description };
     TRY(model_adapt(r->model, src, &o, r->a, &t, err));
-    int64_t got = t.copied + (int64_t)t.n_changed;
+    int64_t got = t.copied + (int64_t)(t.n_changed + t.n_resized);
     if ((double)got < r->o.min_transfer * (double)t.total)
         return fail(err, DYN_USAGE,
                     "min_transfer=%g: '%s' has weights for %lld of the model's %lld items; not for %s%s%s",
@@ -56,10 +56,10 @@ static Status transfer(TrainRun *r, const BlobFile *src, const char *from, Error
 
 /* pretrained=FILE is read once: its tensors, and what the reference did differently in the version that they are from.
  * Which layers there are is the description's. */
-static Status read_pretrained(TrainRun *r, BlobFile *blobs, ModelCompat *c, Error *err)
+static Status read_pretrained(TrainRun *r, BlobFile *blobs, WeightsFacts *f, Error *err)
 {
-    TRY(model_read_blobs(r->o.pretrained, r->a, blobs, c, err));
-    c->depthwise_cls = c->width_nc_quirk = false;
+    TRY(model_read_blobs(r->o.pretrained, r->a, blobs, f, err));
+    f->compat.depthwise_cls = f->compat.width_nc_quirk = false;
     return DYN_OK;
 }
 
@@ -76,7 +76,7 @@ static Status rebuild_model(TrainRun *r, ModelOptions *mo, bool copy, Error *err
     if (s == DYN_OK) s = model_from_yaml(src->file, src->yaml, mo, &r->model, err);
     if (s == DYN_OK && copy) {
         s = model_blobs(src, &src->w, r->a, &blobs, err);
-        if (s == DYN_OK) s = transfer(r, &blobs, r->o.model, err);
+        if (s == DYN_OK) s = transfer(r, &blobs, src->yaml, r->o.model, err);
     }
     model_free(&src);
     return s;
@@ -90,14 +90,16 @@ static Status build_model(TrainRun *r, int64_t nc, Error *err)
     bool weights = str_ends_nocase(path, ".pt") || str_ends_nocase(path, ".safetensors"),
          own = option_true(r->o.pretrained), other = !own && !option_false(r->o.pretrained);
     BlobFile blobs;
-    if (other) TRY(read_pretrained(r, &blobs, &mo.compat, err));
+    WeightsFacts facts = { 0 };
+    if (other) TRY(read_pretrained(r, &blobs, &facts, err));
+    mo.compat = facts.compat;
     if (weights) {
         TRY(rebuild_model(r, &mo, own, err));
     } else {
         TRY(model_structure(r->o.structure, &mo.compat, err));
         TRY(model_from_file(path, &mo, &r->model, err));
     }
-    if (other) return transfer(r, &blobs, r->o.pretrained, err);
+    if (other) return transfer(r, &blobs, facts.description, r->o.pretrained, err);
     if ((weights && own) || !(r->o.min_transfer > 0)) return DYN_OK;
     return fail(err, DYN_USAGE, "min_transfer=%g, but there are no weights to begin from: give pretrained=FILE",
                 r->o.min_transfer);

@@ -13,8 +13,8 @@
 
 #include <math.h>
 
-/* Kernel k of the bank w [K][n] = gain (plain + noise); plain [n]. */
-static void fill_bank(float *w, const float *plain, int64_t n_kernel, int64_t n, double gain, double noise, Rng *r)
+void fill_bank(float *w, int64_t step, const float *plain, int64_t n_kernel, int64_t n, double gain, double noise,
+               Rng *r)
 {
     double square = 0;
     for (int64_t i = 0; i < n; i++)
@@ -24,25 +24,30 @@ static void fill_bank(float *w, const float *plain, int64_t n_kernel, int64_t n,
         double mean = 0;
         for (int64_t k = 0; k < n_kernel; k++) {
             double e = noise ? rng_normal(r) * noise : 0;
-            w[k * n + i] = (float)e;
+            w[k * step + i] = (float)e;
             mean += e / (double)n_kernel;
         }
         for (int64_t k = 0; k < n_kernel; k++)
-            w[k * n + i] = (float)(gain * ((double)plain[i] + (double)w[k * n + i] - mean));
+            w[k * step + i] = (float)(gain * ((double)plain[i] + (double)w[k * step + i] - mean));
     }
+}
+
+Rng noise_for(const AdaptOptions *o, const char *name)
+{
+    char purpose[512];
+    snprintf(purpose, sizeof purpose, "%s noise", name);
+    return rng_at(o->seed, 0, 0, rng_key(purpose));
 }
 
 static Status adapt_bank(Model *m, int i, const Blob *b, double gain, const AdaptOptions *o, Error *err)
 {
     const ParamSpec *p = graph_param_spec(m->g, i);
     int64_t n = blob_count(b);
-    char purpose[512];
     float *plain = mem_alloc((size_t)n * sizeof *plain);
     if (!plain) return fail_nomem(err, (size_t)n * sizeof *plain);
-    snprintf(purpose, sizeof purpose, "%s noise", p->name);
-    Rng r = rng_at(o->seed, 0, 0, rng_key(purpose));
+    Rng r = noise_for(o, p->name);
     blob_to_f32(b, plain);
-    fill_bank(m->w.data + p->offset, plain, p->shape.dim[0], n, gain, o->noise, &r);
+    fill_bank(m->w.data + p->offset, n, plain, p->shape.dim[0], n, gain, o->noise, &r);
     mem_free(plain);
     return DYN_OK;
 }
@@ -79,7 +84,23 @@ static Status take(Model *m, const BlobIndex *x, int i, const int *row, const Ad
     if (!aligned) return DYN_OK;
     *taken = param_take(m, x, i, name_in_row(p->name, source, buf, sizeof buf));
     if (*taken != TAKEN_NOT || !plain) return DYN_OK;
+    TRY(adapt_experts(m, x, plain, source, o, taken, err));
+    if (*taken != TAKEN_NOT) return DYN_OK;
     return adapt_param(m, x, plain, name_in_row(plain->name, source, buf, sizeof buf), o, taken, err);
+}
+
+static Status add(Model *m, const BlobIndex *x, int i, const AdaptOptions *o, Arena *a, Transfer *t, Error *err)
+{
+    Taken taken;
+    TRY(take(m, x, i, t->row, o, &taken, err));
+    const char *name = arena_strdup(a, graph_param_spec(m->g, i)->name);
+    if (!name) return fail_nomem(err, 1);
+    t->copied += taken == TAKEN_COPIED;
+    t->total -= taken == TAKEN_NOT_COUNTED;
+    if (taken == TAKEN_ADAPTED) t->changed[t->n_changed++] = name;
+    if (taken == TAKEN_RESIZED) t->resized[t->n_resized++] = name;
+    if (taken == TAKEN_NOT) t->missing[t->n_missing++] = name;
+    return DYN_OK;
 }
 
 Status model_adapt(Model *m, const BlobFile *src, const AdaptOptions *o, Arena *a, Transfer *t, Error *err)
@@ -89,18 +110,12 @@ Status model_adapt(Model *m, const BlobFile *src, const AdaptOptions *o, Arena *
     *t = (Transfer) { .total = n, .row = row };
     t->missing = ARENA_ARRAY(a, const char *, n + 1);
     t->changed = ARENA_ARRAY(a, const char *, n + 1);
-    if (!row || !t->missing || !t->changed) return fail_nomem(err, (size_t)n * sizeof *t->missing);
+    t->resized = ARENA_ARRAY(a, const char *, n + 1);
+    if (!row || !t->missing || !t->changed || !t->resized) return fail_nomem(err, (size_t)n * sizeof *t->missing);
     TRY(blob_index(src, a, &x, err));
-    TRY(align_rows(m, &x, a, row, err));
-    for (int i = 0; i < n; i++) {
-        Taken taken;
-        TRY(take(m, &x, i, row, o, &taken, err));
-        const char *name = arena_strdup(a, graph_param_spec(m->g, i)->name);
-        if (!name) return fail_nomem(err, 1);
-        t->copied += taken == TAKEN_COPIED;
-        t->total -= taken == TAKEN_NOT_COUNTED;
-        if (taken == TAKEN_ADAPTED) t->changed[t->n_changed++] = name;
-        if (taken == TAKEN_NOT) t->missing[t->n_missing++] = name;
-    }
+    TRY(align_rows(m, &x, o->description, a, row, err));
+    for (int others = 0; others < 2; others++) /* temperatures first: adapt_experts reads them */
+        for (int i = 0; i < n; i++)
+            if ((graph_param_spec(m->g, i)->kind != PARAM_SCHEDULE) == others) TRY(add(m, &x, i, o, a, t, err));
     return DYN_OK;
 }

@@ -4,12 +4,13 @@
  * The two lists are laid side by side in their order (the longest common subsequence with weights, Needleman & Wunsch
  * 1970) such that the most of the rows' structure agrees: the names of their tensors, a dynamic module's through what
  * it declares of the plain layer (build_plain). Shapes only choose among alignments that agree as much in names, so
- * that another width or depth of the same description aligns row by row. Rows without tensors take no part. */
+ * that another width or depth of the same description aligns row by row. Rows of one name
+ * ({name: ..}) in both descriptions belong together. Rows without tensors take no part. */
 #include "model/transfer.h"
 
 #include <stdlib.h>
 
-enum { OWN_NAMES = 1000, MODEL_NAMES = 500, SHAPES = 40, SAME_ROW = 1, MOST_ROWS = 1000 };
+enum { SAME_NAME = 2000, OWN_NAMES = 1000, MODEL_NAMES = 500, SHAPES = 40, SAME_ROW = 1, MOST_ROWS = 1000 };
 
 int row_of_name(const char *name, const char **rest)
 {
@@ -77,6 +78,29 @@ static void model_ranges(const Model *m, ModelRange *range)
     }
 }
 
+/* Name of a row in the file's description, NULL: [from, repeats, module, args, {name: ..}]. */
+static const char *file_name(const Yaml *description, int row)
+{
+    static const char *const part[] = { "backbone", "head" };
+    for (size_t i = 0; description && i < COUNT_OF(part); i++) {
+        const Yaml *rows = yaml_get(description, part[i]);
+        if (!yaml_is(rows, YAML_LIST)) return NULL;
+        if (row >= 0 && (size_t)row < rows->n) {
+            const Yaml *r = rows->item[row];
+            const Yaml *map = yaml_is(r, YAML_LIST) && r->n == 5 ? r->item[4] : NULL;
+            const Yaml *name = yaml_is(map, YAML_MAP) ? yaml_get(map, "name") : NULL;
+            return name ? name->text : NULL;
+        }
+        row -= (int)rows->n;
+    }
+    return NULL;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    return a && b && str_eq(a, b);
+}
+
 static int agreement(const Model *m, const BlobIndex *x, const PlainSpec *const *plain, ModelRange t, const FileRow *s,
                      int row)
 {
@@ -103,7 +127,7 @@ static int agreement(const Model *m, const BlobIndex *x, const PlainSpec *const 
 }
 
 static Status best_path(const Model *m, const BlobIndex *x, const PlainSpec *const *plain, const ModelRange *range,
-                        const FileRow *s, int n_s, Arena *a, int *row, Error *err)
+                        const FileRow *s, int n_s, const Yaml *description, Arena *a, int *row, Error *err)
 {
     int w = m->n_row + 1;
     int *sum = ARENA_ARRAY(a, int, (int64_t)(n_s + 1) * w), *pair = ARENA_ARRAY(a, int, (int64_t)(n_s + 1) * w);
@@ -112,6 +136,7 @@ static Status best_path(const Model *m, const BlobIndex *x, const PlainSpec *con
         for (int j = 1; j < w; j++) {
             int at = i * w + j, without = MAX(sum[at - 1], sum[at - w]);
             int both = range[j - 1].n ? agreement(m, x, plain, range[j - 1], &s[i - 1], j - 1) : 0;
+            if (both && same_name(m->row[j - 1].name, file_name(description, s[i - 1].row))) both += SAME_NAME;
             pair[at] = both && sum[at - w - 1] + both > without;
             sum[at] = pair[at] ? sum[at - w - 1] + both : without;
         }
@@ -127,7 +152,7 @@ static Status best_path(const Model *m, const BlobIndex *x, const PlainSpec *con
     return DYN_OK;
 }
 
-Status align_rows(const Model *m, const BlobIndex *x, Arena *a, int *row, Error *err)
+Status align_rows(const Model *m, const BlobIndex *x, const Yaml *description, Arena *a, int *row, Error *err)
 {
     int n = graph_n_params(m->g), n_s;
     FileRow *s;
@@ -140,5 +165,5 @@ Status align_rows(const Model *m, const BlobIndex *x, Arena *a, int *row, Error 
         plain[i] = plain_of(m, i);
     TRY(file_rows(x, a, &s, &n_s, err));
     model_ranges(m, range);
-    return best_path(m, x, plain, range, s, n_s, a, row, err);
+    return best_path(m, x, plain, range, s, n_s, description, a, row, err);
 }

@@ -109,6 +109,8 @@ Value build_upsample(Builder *b, Value x, int64_t scale);
  * each kernel, with a little noise that sums to nothing (adapt.c). gain is such that the layer begins as the plain one.
  * To be called after the parameter is declared. */
 void build_plain(Builder *b, const char *name, const char *plain, double gain);
+/* A bank whose kernels are added up by gates that begin at one half, so each is 2 / experts of the plain one. */
+void build_plain_gated(Builder *b, const char *name, const char *plain, int64_t experts);
 /* NAME and all below it begin at zero where weights have that plain tensor: gates that stand open halfway. */
 void build_plain_zero(Builder *b, const char *name, const char *plain);
 /* Any operator by name; fails with the operator's name when it is not built in. */

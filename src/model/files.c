@@ -247,6 +247,10 @@ Status model_save_pt(const Model *m, const char *path, Error *err)
     BlobFile f;
     if (!a) return fail_nomem(err, sizeof f);
     Status s = model_blobs(m, &m->w, a, &f, err);
+    size_t kept = 0;
+    for (size_t i = 0; s == DYN_OK && i < f.n; i++)
+        if (graph_param_spec(m->g, (int)i)->kind != PARAM_SCHEDULE) f.blob[kept++] = f.blob[i];
+    f.n = kept;
     if (s == DYN_OK) s = pt_write(path, &f, err);
     arena_free(&a);
     return s;
@@ -284,19 +288,29 @@ Status model_load(const char *path, const ModelOptions *o, Model **out, Error *e
     return s;
 }
 
-Status model_read_blobs(const char *path, Arena *a, BlobFile *out, ModelCompat *compat, Error *err)
+static Status native_facts(const char *path, const BlobFile *f, Arena *a, WeightsFacts *facts, Error *err)
+{
+    const char *text = blob_note(f, "model");
+    TRY(read_compat(path, blob_note(f, "compat"), &facts->compat, err));
+    return text ? yaml_parse(a, path, text, strlen(text), &facts->description, err) : DYN_OK;
+}
+
+Status model_read_blobs(const char *path, Arena *a, BlobFile *out, WeightsFacts *facts, Error *err)
 {
     PtFile f;
-    ModelCompat ignored;
-    if (!compat) compat = &ignored;
-    *compat = (ModelCompat) { 0 };
+    WeightsFacts ignored;
+    if (!facts) facts = &ignored;
+    *facts = (WeightsFacts) { 0 };
     if (str_ends_nocase(path, ".safetensors")) {
         TRY(safetensors_read(a, path, out, err));
-        return read_compat(path, blob_note(out, "compat"), compat, err);
+        return native_facts(path, out, a, facts, err);
     }
     if (!is_pt(path)) return fail(err, DYN_UNSUPPORTED, "%s: weights are read from .pt and .safetensors files", path);
     TRY(pt_read(a, path, &f, err));
-    if (f.is_model) pt_compat(&f, compat);
+    if (f.is_model) {
+        pt_compat(&f, &facts->compat);
+        facts->description = f.yaml;
+    }
     *out = f.blobs;
     return DYN_OK;
 }

@@ -190,8 +190,9 @@ static void print_summary(const Model *m, const ModelInfo *info, int64_t imgsz, 
             info->profiler_fused);
 }
 
-static void print_remarks(const Model *m, FILE *f)
+static void print_remarks(const Model *m, const char *schedules, FILE *f)
 {
+    if (*schedules) fprintf(f, "%s\n", schedules);
     if (m->note) fprintf(f, "note: %s\n", m->note);
     for (size_t i = 0; i < m->n_warning; i++)
         fprintf(f, "warning: %s\n", m->warning[i]);
@@ -199,13 +200,13 @@ static void print_remarks(const Model *m, FILE *f)
 
 char *model_table(const Model *m, const ModelInfo *info, int64_t imgsz, bool rows, Arena *a)
 {
-    char *text = NULL, *copy = NULL;
+    char *text = NULL, *copy = NULL, *schedules = model_schedules(m, a);
     size_t n = 0;
-    FILE *f = open_memstream(&text, &n);
+    FILE *f = schedules ? open_memstream(&text, &n) : NULL;
     if (!f) return NULL;
     if (rows) print_rows(m, info, f);
     print_summary(m, info, imgsz, f);
-    print_remarks(m, f);
+    print_remarks(m, schedules, f);
     if (!fclose(f)) copy = arena_strdup(a, text);
     free(text);
     return copy;

@@ -109,17 +109,20 @@ const char *model_stock(int i, const char **text);
 Status model_load(const char *path, const ModelOptions *o, Model **out, Error *err);
 /* Native file: weights in f32 and, in its notes, all that model_load needs. extra: more notes, may be NULL. */
 Status model_save(const Model *m, const char *path, const BlobNote *extra, size_t n_extra, Error *err);
-/* State dict that torch.load(weights_only=True) reads. */
+/* State dict that torch.load(weights_only=True) reads. Temperatures are not in it: the published modules keep them as
+ * plain attributes, and a strict load of theirs refuses names that it does not know. */
 Status model_save_pt(const Model *m, const char *path, Error *err);
 /* Tensors of the model as f32 (counters as int64) in state_dict order; data belongs to the model or to the arena. */
 Status model_blobs(const Model *m, const Slab *w, Arena *a, BlobFile *out, Error *err);
 
 typedef struct Transfer {
-    int64_t copied, total; /* "Transferred (copied + n_changed)/total items" */
+    int64_t copied, total; /* "Transferred (copied + n_changed + n_resized)/total items" */
     const char **missing;  /* parameters of the model that were not found, or have another shape */
     size_t n_missing;
     const char **changed; /* model_adapt: made from a plain layer's tensors */
     size_t n_changed;
+    const char **resized; /* model_adapt: of banks that have another number of kernels in the file */
+    size_t n_resized;
     const int *row; /* model_adapt: [n_row] the file's row that stands for each, -1 when none does */
 } Transfer;
 /* Copies every tensor whose name and shape agree, converting to f32. Names of what was not live in the arena. A
@@ -129,8 +132,9 @@ Status model_transfer(Model *m, const BlobFile *src, Arena *a, Transfer *t, Erro
 
 #define BANK_NOISE 0.1 /* see adapt.c */
 typedef struct AdaptOptions {
-    uint64_t seed; /* of the noise, a function of (seed, name) */
-    double noise;  /* of each kernel of a bank, relative to the plain kernel's root mean square */
+    uint64_t seed;           /* of the noise, a function of (seed, name) */
+    double noise;            /* of each kernel of a bank, relative to the plain kernel's root mean square */
+    const Yaml *description; /* of the file's model, if it is known: rows of one name are each other's; may be NULL */
 } AdaptOptions;
 /* The same from a file of another architecture: rows are aligned by their tensors' names, then shapes, and a dynamic
  * layer where the file has a plain one begins as that, see build_plain. What finds nothing stays as it is. */
@@ -138,9 +142,12 @@ Status model_adapt(Model *m, const BlobFile *src, const AdaptOptions *o, Arena *
 /* "Transferred K/N items from FILE", then a line each for what was adapted and left new, by rows and, verbose, by name,
  * and for rows that stand elsewhere in the file. Lives in the arena; NULL when out of memory. */
 char *transfer_text(const Model *m, const Transfer *t, const char *from, bool verbose, Arena *a);
-/* Tensors of a weights file (.pt or .safetensors), for model_transfer; and what the version that made it did
- * differently, if it says. compat may be NULL. */
-Status model_read_blobs(const char *path, Arena *a, BlobFile *out, ModelCompat *compat, Error *err);
+/* Tensors of a weights file (.pt or .safetensors), for model_transfer; and what else it tells. facts may be NULL. */
+typedef struct WeightsFacts {
+    ModelCompat compat;      /* what the version that made it did differently, if it says */
+    const Yaml *description; /* of its model, NULL for a bare state dict */
+} WeightsFacts;
+Status model_read_blobs(const char *path, Arena *a, BlobFile *out, WeightsFacts *facts, Error *err);
 
 /* ---- numbers ------------------------------------------------------------------------------------------------- */
 
@@ -153,11 +160,14 @@ typedef struct ModelInfo {
     double profiler, profiler_fused; /* what a module-hook profiler prints (spec 2.10), 2e-9 per multiply-accumulate */
     double *row_gflops;              /* [n_row] true, unfused */
 } ModelInfo;
+/* A line for each schedule of a temperature: where it stands, how it moves, the rows. "" when there is none; lives in
+ * the arena; NULL when out of memory. */
+char *model_schedules(const Model *m, Arena *a);
 /* At batch 1 and imgsz x imgsz. Results live in the arena. */
 Status model_info(const Model *m, int64_t imgsz, Arena *a, ModelInfo *info, Error *err);
 /* Header, one line per row (index, from, repeats, parameters, module, arguments in the reference's widths; then output
- * shape and GFLOPs), two summary lines, then the description's note and the warnings. rows=false: no lines of rows.
- * Lives in the arena; NULL when out of memory. */
+ * shape and GFLOPs), two summary lines, then schedules, the description's note and the warnings. rows=false: no lines
+ * of rows. Lives in the arena; NULL when out of memory. */
 char *model_table(const Model *m, const ModelInfo *info, int64_t imgsz, bool rows, Arena *a);
 
 #endif

@@ -3,7 +3,7 @@
  * What modules declare about plain layers that they stand in for. */
 #include "model/transfer.h"
 
-static void declare(Builder *b, const char *here, const char *plain, double gain)
+static void declare(Builder *b, const char *here, const char *plain, double gain, bool sum)
 {
     Model *m = b->model;
     Error err;
@@ -17,7 +17,7 @@ static void declare(Builder *b, const char *here, const char *plain, double gain
         if (*rest && *rest != '.') continue;
         const char *source = arena_printf(m->a, "%s.%s%s", scope, plain, gain ? rest : "");
         if (source && arena_grow(m->a, &m->plain, m->n_plain, &m->cap_plain, sizeof *m->plain))
-            m->plain[m->n_plain++] = (PlainSpec) { i, source, gain };
+            m->plain[m->n_plain++] = (PlainSpec) { i, source, gain, sum };
         else
             own = NULL;
     }
@@ -26,12 +26,17 @@ static void declare(Builder *b, const char *here, const char *plain, double gain
 
 void build_plain(Builder *b, const char *here, const char *plain, double gain)
 {
-    declare(b, here, plain, gain);
+    declare(b, here, plain, gain, false);
+}
+
+void build_plain_gated(Builder *b, const char *here, const char *plain, int64_t experts)
+{
+    declare(b, here, plain, 2 / (double)experts, true);
 }
 
 void build_plain_zero(Builder *b, const char *here, const char *plain)
 {
-    declare(b, here, plain, 0);
+    declare(b, here, plain, 0, false);
 }
 
 const PlainSpec *plain_of(const Model *m, int i)

@@ -66,10 +66,11 @@ static void add_moves(Text *t, const Model *m, const int *row)
 char *transfer_text(const Model *m, const Transfer *t, const char *from, bool verbose, Arena *a)
 {
     Text text = { .a = a };
-    text_add(&text, "Transferred %lld/%lld items from %s", (long long)t->copied + (long long)t->n_changed,
-             (long long)t->total, from);
+    text_add(&text, "Transferred %lld/%lld items from %s",
+             (long long)t->copied + (long long)(t->n_changed + t->n_resized), (long long)t->total, from);
     add_moves(&text, m, t->row);
     add_list(&text, m, "adapted from a plain layer", t->changed, t->n_changed, verbose);
+    add_list(&text, m, "adapted from another number of kernels", t->resized, t->n_resized, verbose);
     add_list(&text, m, "left new", t->missing, t->n_missing, verbose);
     return text_done(&text);
 }

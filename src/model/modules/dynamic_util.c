@@ -137,11 +137,11 @@ void cond_conv_plain(Builder *b, const char *at, const char *plain, BankOpt o)
     snprintf(name, sizeof name, "%srouting", at);
     build_plain_zero(b, name, source);
     snprintf(name, sizeof name, "%scond_conv.weight", at);
-    build_plain(b, name, source, 2 / (double)o.experts);
+    build_plain_gated(b, name, source, o.experts);
     if (!o.bias) return;
     snprintf(name, sizeof name, "%scond_conv.bias", at);
     snprintf(source, sizeof source, "%sbias", plain);
-    build_plain(b, name, source, 2 / (double)o.experts);
+    build_plain_gated(b, name, source, o.experts);
 }
 
 Value cond_conv_bn_act(Builder *b, const char *name, Value x, BankOpt o, Act act)
