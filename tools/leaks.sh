@@ -58,6 +58,7 @@ try 0 convert in=$weights out=a.pt
 try 1 convert in=a.pt out=b.safetensors
 try 0 benchmark model=tiny2.yaml imgsz=64 iters=1
 try 0 benchmark model=tiny2.yaml imgsz=64 iters=1 batch=2 train=True precision=f32
+try 0 check data=shapes/data.yaml
 # Ways out through errors.
 try 2 train data=shapes/data.yaml epochs=0
 try 1 train model=tiny2.yaml data=nowhere.yaml
@@ -67,7 +68,8 @@ try 1 predict model=cut.safetensors source=shapes/images/val
 printf 'nc: 1\nbackbone:\n  - [-1, 1, Nothing, [1]]\nhead:\n  - [[0], 1, Detect, [nc]]\n' >odd.yaml
 try 1 info model=odd.yaml
 for f in shapes/images/train/*; do head -c 200 "$f" >cut && mv cut "$f"; done
-try 1 train model=tiny2.yaml data=shapes/data.yaml name=c $small
+try 0 train model=tiny2.yaml data=shapes/data.yaml name=c $small
+try 1 train model=tiny2.yaml data=shapes/data.yaml name=d $small strict=True
 try 1 predict model=$weights source=shapes/images/train imgsz=64
 echo "$count commands, $bad with leaks or another status than wanted"
 [ $bad -eq 0 ]
