@@ -146,10 +146,13 @@ static void look_at_labels(Scan *s, const char *path, const Scanner *scanner)
     char *text, *file = data_label_path(s->a, path), what[48];
     size_t n, first = s->n;
     LabelTell tell = { scanner->deep ? tell_row : tell_first_row, s };
-    s->has_file = file && file_exists(file);
-    if (!file) s->status = fail_nomem(&s->err, strlen(path));
+    if (!file) {
+        s->status = fail_nomem(&s->err, strlen(path));
+        return;
+    }
+    s->has_file = file_exists(file);
     if (!s->has_file) {
-        if (file && scanner->deep && !s->refused)
+        if (scanner->deep && !s->refused)
             find(s, false, "no-labels", path, 0, "has no label file", "used as background, without objects");
         return;
     }

@@ -132,7 +132,7 @@ static Status read_tail(const char *path, uint8_t tail[2], Error *err)
 
 Status image_verify(const char *path, ImageFacts *facts, Error *err)
 {
-    uint8_t tail[2];
+    uint8_t tail[2] = { 0 };
     *facts = (ImageFacts) { 0 };
     TRY(image_probe_file(path, &facts->info, err));
     facts->too_small = facts->info.w < 10 || facts->info.h < 10;
