@@ -31,9 +31,10 @@ static bool must_fail(void)
  * system does not know them the block is as good as any. */
 static void *huge_alloc(size_t bytes)
 {
-    void *p = aligned_alloc(HUGE_PAGE, bytes);
+    void *p;
+    if (posix_memalign(&p, HUGE_PAGE, bytes) != 0) return NULL; /* aligned_alloc would want multiples of a huge page */
 #ifdef MADV_HUGEPAGE
-    if (p) madvise(p, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    madvise(p, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 #endif
     return p;
 }
