@@ -100,7 +100,7 @@ static Status measure_batch(Run *r, const Batch *b, Error *err)
     if (s->augment)
         TRY(detector_run_augmented(r->d, b->images, b->n, b->h, b->w, s->stride, &o, err));
     else
-        TRY(detector_run_labelled(r->d, b->images, b->n, b->h, b->w, &b->targets[0][0], b->n_targets, &o, err));
+        TRY(detector_run_labelled(r->d, b->images, b->n, b->h, b->w, (const float *)b->targets, b->n_targets, &o, err));
     r->ms[1] += clock_ms() - start - o.compile_ms;
     r->compile_ms += o.compile_ms;
     for (int64_t i = 0; i < b->n; i++) {
