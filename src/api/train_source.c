@@ -104,7 +104,7 @@ static Status next(void *user, TrainBatch *out, Error *err)
                           .height = b.h,
                           .width = b.w,
                           .images = b.images,
-                          .targets = b.n ? &b.targets[0][0] : NULL,
+                          .targets = (const float *)b.targets,
                           .n_targets = b.n_targets };
     if (!b.n) return DYN_OK;
     if (p->to_draw > 0) {
