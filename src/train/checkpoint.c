@@ -154,12 +154,12 @@ static Status save_all(Arena *a, Trainer *t, bool best, int64_t k, Error *err)
     if (!folder || !state || !weights || !best_state || !best_weights || !kept || !(kept = in_weights(a, t, kept)))
         return fail_nomem(err, 1);
     TRY(dir_make(folder, err));
-    TRY(save_state(a, t, state, err));
-    TRY(save_weights(t, weights, err));
-    if (best && !same_file(state, best_state)) TRY(save_state(a, t, best_state, err));
-    if (best && !same_file(weights, best_weights)) TRY(save_weights(t, best_weights, err));
-    if (k >= 0 && !same_file(weights, kept)) TRY(save_weights(t, kept, err));
-    return DYN_OK;
+    /* What resuming begins with comes last: a kill before it repeats the epoch, which writes the others again. */
+    if (best) TRY(save_state(a, t, best_state, err));
+    if (best) TRY(save_weights(t, best_weights, err));
+    if (k >= 0 && !(best && same_file(best_weights, kept))) TRY(save_weights(t, kept, err));
+    if (!(best && same_file(best_state, state))) TRY(save_state(a, t, state, err));
+    return best && same_file(best_weights, weights) ? DYN_OK : save_weights(t, weights, err);
 }
 
 Status checkpoint_save(const Trainer *t, bool best, int64_t k, Error *err)
