@@ -82,6 +82,30 @@ static void test_hours(void **state)
     run_close(&long_run);
 }
 
+/* What a run goes on from is written last: killed (here: unable to write) before it, best and epochK are there already,
+ * and the epoch, which is then repeated, writes them again. The other way round, best would stay a run's epoch behind.
+ */
+static void test_last_is_written_last(void **state)
+{
+    Run r;
+    char last[256], path[256];
+    run_open(&r, tiny, "order");
+    r.job.opt.save_period = 1;
+    in_dir(&r, "weights/last.state.safetensors", path);
+    assert_ok(dir_make(path, &err)); /* a folder in its place */
+    assert_fails(train_run(&r.job, &r.result, &err), DYN_IO, "last.state.safetensors");
+    in_dir(&r, "weights/last.safetensors", last);
+    assert_false(file_exists(last));
+    static const char *const before[] = { "best.safetensors", "best.state.safetensors", "epoch0.safetensors" };
+    for (size_t i = 0; i < COUNT_OF(before); i++) {
+        char name[64];
+        snprintf(name, sizeof name, "weights/%s", before[i]);
+        in_dir(&r, name, path);
+        if (!file_exists(path)) fail_msg("%s is not there", path);
+    }
+    run_close(&r);
+}
+
 static void test_resume_refused(void **state)
 {
     Run r;
@@ -229,10 +253,15 @@ static void test_diverges(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_learns),         cmocka_unit_test(test_same_seed),
-                                        cmocka_unit_test(test_resume),         cmocka_unit_test(test_hours),
-                                        cmocka_unit_test(test_resume_refused), cmocka_unit_test(test_files_and_events),
-                                        cmocka_unit_test(test_freeze),         cmocka_unit_test(test_crowd),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_learns),
+                                        cmocka_unit_test(test_same_seed),
+                                        cmocka_unit_test(test_resume),
+                                        cmocka_unit_test(test_hours),
+                                        cmocka_unit_test(test_last_is_written_last),
+                                        cmocka_unit_test(test_resume_refused),
+                                        cmocka_unit_test(test_files_and_events),
+                                        cmocka_unit_test(test_freeze),
+                                        cmocka_unit_test(test_crowd),
                                         cmocka_unit_test(test_diverges) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
