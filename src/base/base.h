@@ -135,9 +135,11 @@ Status file_read(Arena *a, const char *path, size_t max, char **data, size_t *n,
 /* Written aside, synced, renamed, folder synced: a reader never sees half of it, a failure leaves the old file whole,
  * and what was written survives a power cut. */
 Status file_write(const char *path, const void *data, size_t n, Error *err);
-/* The same for a writer that streams: write to *f, then commit (or abandon with ok=false). */
+/* The same for a writer that streams: write to *f, then commit (or abandon with ok=false). `unsynced`, set in between:
+ * what can be made again, pictures above all, does not wait for the disk. */
 typedef struct FileWriter {
     FILE *f;
+    bool unsynced;
     char path[4096], tmp[4096];
 } FileWriter;
 Status file_begin(FileWriter *w, const char *path, Error *err);

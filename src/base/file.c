@@ -49,7 +49,7 @@ Status file_begin(FileWriter *w, const char *path, Error *err)
 {
     int fd, n = snprintf(w->path, sizeof w->path, "%s", path);
     int m = snprintf(w->tmp, sizeof w->tmp, "%s" TMP_MARK "XXXXXX", path);
-    w->f = NULL;
+    w->f = NULL, w->unsynced = false;
     if (n < 0 || m < 0 || (size_t)m >= sizeof w->tmp) return fail(err, DYN_IO, "path too long: '%.80s...'", path);
     if ((fd = mkstemp(w->tmp)) < 0) return fail_errno(err, "cannot write '%s'", path);
     fchmod(fd, 0644);
@@ -80,7 +80,7 @@ static bool sync_folder_of(const char *path)
 
 Status file_end(FileWriter *w, bool ok, Error *err)
 {
-    if (ok && (fflush(w->f) != 0 || ferror(w->f) || fsync(fileno(w->f)) != 0)) {
+    if (ok && (fflush(w->f) != 0 || ferror(w->f) || (!w->unsynced && fsync(fileno(w->f)) != 0))) {
         ok = false;
         fail_errno(err, "cannot write '%s' (the old file, if any, is untouched)", w->path);
     }
@@ -94,7 +94,7 @@ Status file_end(FileWriter *w, bool ok, Error *err)
         fail_errno(err, "cannot rename '%s' to '%s'", w->tmp, w->path);
     }
     if (!ok) unlink(w->tmp);
-    if (ok && !sync_folder_of(w->path)) {
+    if (ok && !w->unsynced && !sync_folder_of(w->path)) {
         ok = false;
         fail_errno(err, "cannot sync the folder of '%s'", w->path);
     }

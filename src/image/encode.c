@@ -53,6 +53,7 @@ Status image_write_jpeg(const char *path, const Image *im, int quality, bool ful
     JpegWriter w = { 0 };
     bool ok;
     TRY(file_begin(&f, path, err));
+    f.unsynced = true;
     w.jpeg.err = jpeg_std_error(&w.mgr);
     w.jpeg.client_data = &w;
     w.mgr.error_exit = on_jpeg_error;
@@ -96,6 +97,7 @@ Status image_write_png(const char *path, const Image *im, Error *err)
     bool ok;
     png_infop info = NULL;
     TRY(file_begin(&f, path, err));
+    f.unsynced = true;
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, text, on_png_error, on_png_warning);
     if (!png || !(info = png_create_info_struct(png))) {
         fail_nomem(err, 0);
