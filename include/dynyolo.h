@@ -100,7 +100,7 @@ typedef struct DynOptions {
     int64_t epochs, patience, save_period, close_mosaic, nbs, nc;
     double time, fraction, multi_scale, min_transfer;
     bool single_cls, rect, cos_lr, val, amp;
-    double lr0, lrf, momentum, weight_decay, warmup_epochs, warmup_momentum, warmup_bias_lr, box, cls, dfl;
+    double lr0, lrf, momentum, weight_decay, warmup_epochs, warmup_momentum, warmup_bias_lr, box, cls, dfl, cls_pw;
     double hsv_h, hsv_s, hsv_v, degrees, translate, scale, shear, perspective, flipud, fliplr, bgr, mosaic, mixup,
         cutmix;
     /* val and predict */

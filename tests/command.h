@@ -41,6 +41,34 @@ PRINTF_LIKE(1, 2) static int run(const char *fmt, ...)
     return WEXITSTATUS(status);
 }
 
+/* `dynyolo MODE WORD...` without waiting for its end; it prints into out.txt and err.txt. */
+static inline pid_t start(const char *mode, const char *const *word)
+{
+    const char *argv[32] = { "dynyolo", mode };
+    int n = 2;
+    while (*word)
+        argv[n++] = *word++;
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (!freopen("out.txt", "w", stdout) || !freopen("err.txt", "w", stderr)) _exit(99);
+        execv(command_path, (char *const *)argv);
+        _exit(98);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+/* Waits for its end; errs receives what it said, out what it printed. Gives its status. */
+static inline int ended(pid_t pid)
+{
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    slurp("out.txt", out);
+    slurp("err.txt", errs);
+    if (!WIFEXITED(status)) fail_msg("died of signal %d: %s", WTERMSIG(status), errs);
+    return WEXITSTATUS(status);
+}
+
 static inline int count(const char *text, const char *what)
 {
     int n = 0;

@@ -5,8 +5,6 @@
 #include "command.h"
 #include "formats/blob.h"
 
-#include "formats/blob.h"
-
 #include <jansson.h>
 #include <math.h>
 #include <signal.h>
@@ -311,22 +309,17 @@ static void an_interrupted_training_goes_on(void **state)
 {
     assert_runs("synth out=shapes n=16 imgsz=64 classes=2");
     assert_runs("val model=yolov8n.yaml data=shapes imgsz=64 project=t plots=False name=v");
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (!freopen("train.txt", "w", stdout) || !freopen("/dev/null", "w", stderr)) _exit(99);
-        execl(command_path, "dynyolo", "train", "model=yolov8n.yaml", "data=shapes", "imgsz=64", "epochs=40", "batch=4",
-              "project=t", "name=a", "plots=False", "warmup_epochs=0", (char *)NULL);
-        _exit(98);
-    }
-    assert_true(pid > 0);
-    int status, epochs = 0;
+    static const char *const words[] = {
+        "model=yolov8n.yaml", "data=shapes", "imgsz=64",    "epochs=40",       "batch=4",
+        "project=t",          "name=a",      "plots=False", "warmup_epochs=0", NULL
+    };
+    pid_t pid = start("train", words);
+    int epochs = 0;
     for (int i = 0; i < 12000 && (epochs = lines_in("t/a/results.csv")) < 2; i++)
         usleep(50000);
     assert_in_range(epochs, 2, 30);
     kill(pid, SIGINT);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 130);
+    assert_int_equal(ended(pid), 130);
     assert_true(file_exists("t/a/weights/last.safetensors"));
     epochs = lines_in("t/a/results.csv") - 1;
     assert_runs("train model=t/a/weights/last.safetensors resume=True time=0.0005");
@@ -386,6 +379,67 @@ static void loader_threads_change_no_bit(void **state)
         }
 }
 
+/* ---- cls_pw -------------------------------------------------------------------------------------------------------
+ */
+
+static const char rare_train[] = "train model=yolov8n.yaml data=rare imgsz=32 batch=8 plots=False project=w threads=1";
+
+/* (1 / objects)^0.5 to a mean of 1, from the label files; the line that training says it with. */
+static const char *weights_line(void)
+{
+    enum { CLASSES = 3 };
+    static const char *const name[CLASSES] = { "disc", "square", "triangle" };
+    double raw[CLASSES], sum = 0;
+    int n[CLASSES], most = 0, least = 0;
+    for (int k = 0; k < CLASSES; k++) {
+        assert_int_equal(system(arena_printf(arena, "cat rare/labels/train/*.txt | grep -c '^%d ' >n.txt", k)), 0);
+        n[k] = atoi((slurp("n.txt", out), out));
+        sum += raw[k] = pow(1 / (double)n[k], 0.5);
+        if (n[k] > n[most]) most = k;
+        if (n[k] < n[least]) least = k;
+    }
+    assert_true(n[most] > 2 * n[least]);
+    return arena_printf(arena, "Class weights: %.3g (%s, %d objects) to %.3g (%s, %d)\n", raw[most] * CLASSES / sum,
+                        name[most], n[most], raw[least] * CLASSES / sum, name[least], n[least]);
+}
+
+/* A run that is stopped and goes on has the bits of one that went through, whatever is asked for then. */
+static void rare_classes_are_remembered(const char *line)
+{
+    static const char *const words[] = { "model=yolov8n.yaml", "data=rare", "imgsz=32",  "batch=8",
+                                         "plots=False",        "project=w", "threads=1", "cls_pw=0.5",
+                                         "epochs=12",          "name=part", NULL };
+    pid_t pid = start("train", words);
+    for (int i = 0; i < 60000 && lines_in("w/part/results.csv") < 2; i++)
+        usleep(10000);
+    kill(pid, SIGINT);
+    assert_int_equal(ended(pid), 130);
+    assert_runs("train model=w/part/weights/last.safetensors resume=True cls_pw=0.1");
+    assert_says(errs, "cls_pw is kept as the run began with it (0.5)");
+    assert_says(out, line);
+    assert_runs("%s name=whole cls_pw=0.5 epochs=12", rare_train);
+    assert_same_weights("w/whole/weights/last.safetensors", "w/part/weights/last.safetensors");
+}
+
+static void rare_classes_weigh_more(void **state)
+{
+    assert_runs("synth out=rare n=10 imgsz=64 classes=3");
+    assert_int_equal(system("sed -i '/^1 /d' rare/labels/train/00000[0-5].txt"), 0); /* squares become rare */
+    const char *line = weights_line();
+    assert_runs("%s name=plain epochs=1", rare_train);
+    assert_true(strstr(out, "Class weights") == NULL);
+    assert_runs("%s name=zero epochs=1 cls_pw=0", rare_train);
+    assert_same_weights("w/plain/weights/last.safetensors", "w/zero/weights/last.safetensors");
+    assert_runs("%s name=one epochs=1 cls_pw=0.5", rare_train);
+    assert_says(out, line);
+    /* one batch: its box loss was computed before anything was learnt, its class loss with the weights */
+    assert_int_equal(system("cut -d, -f3 w/plain/results.csv >a; cut -d, -f3 w/one/results.csv | cmp - a"), 0);
+    assert_int_not_equal(system("cut -d, -f4 w/plain/results.csv >a; cut -d, -f4 w/one/results.csv | cmp -s - a"), 0);
+    assert_int_equal(system("grep -q '^cls_pw: 0.5$' w/one/args.yaml"), 0);
+    rare_classes_are_remembered(line);
+    assert_refuses(2, "cls_pw=1.5: wants a number from 0 to 1", "%s cls_pw=1.5", rare_train);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +455,7 @@ int main(void)
         cmocka_unit_test(structure_is_that_of_a_version),
         cmocka_unit_test(an_interrupted_training_goes_on),
         cmocka_unit_test(loader_threads_change_no_bit),
+        cmocka_unit_test(rare_classes_weigh_more),
     };
     return cmocka_run_group_tests(tests, setup, command_teardown);
 }

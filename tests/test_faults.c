@@ -244,22 +244,6 @@ static void memory_runs_out_anywhere(void **state)
 /* ---- signals --------------------------------------------------------------------------------------------------------
  */
 
-static pid_t start(const char *mode, const char *const *word)
-{
-    const char *argv[32] = { "dynyolo", mode };
-    int n = 2;
-    while (*word)
-        argv[n++] = *word++;
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (!freopen("out.txt", "w", stdout) || !freopen("err.txt", "w", stderr)) _exit(99);
-        execv(command_path, (char *const *)argv);
-        _exit(98);
-    }
-    assert_true(pid > 0);
-    return pid;
-}
-
 /* SIGINT or SIGTERM so many ms after the start. Gives the exit status; killed before main() could ask for the signal,
  * that is 130, too. */
 static int signalled(const char *mode, const char *const *word, int sig, int ms)

@@ -62,7 +62,7 @@ static void stock_models_are_read_back(void **state)
         assert_ok(passes_inference(m->g, &run, &err));
         back = again(name, run);
         graph_free(&back);
-        assert_ok(train_loss_graph(m, (LossGain) { 7.5, 0.5, 1.5 }, true, &loss, &err));
+        assert_ok(train_loss_graph(m, train_defaults().gain, true, &loss, &err));
         assert_ok(passes_training(loss, "loss", &train, &err));
         back = again(name, train);
         assert_same_params(m->g, back);

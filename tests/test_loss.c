@@ -21,16 +21,22 @@ typedef struct Case {
     int index;
     Arena *a;
     Graph *g;
-    Value box[LEVELS], cls[LEVELS], targets, used, assign, loss, dloss, dy;
+    const Blob *weights; /* of classes, where the case has them */
+    Value box[LEVELS], cls[LEVELS], targets, used, class_weight, assign, loss, dloss, dy;
     Tensor *tensor; /* by value id */
 } Case;
 
-static const Blob *part(const Case *c, const char *name)
+static const Blob *part_or_none(const Case *c, const char *name)
 {
     char key[80];
     snprintf(key, sizeof key, "%d.%s", c->index, name);
-    const Blob *b = blob_find(c->file, key);
-    if (!b) fail_msg("the fixture lacks %s", key);
+    return blob_find(c->file, key);
+}
+
+static const Blob *part(const Case *c, const char *name)
+{
+    const Blob *b = part_or_none(c, name);
+    if (!b) fail_msg("case %d of the fixture lacks %s", c->index, name);
     return b;
 }
 
@@ -58,7 +64,8 @@ static void fill(const Tensor *t, const Blob *b)
 
 static void emit_case(Case *c, double box_gain)
 {
-    Value in[2 * LEVELS + 4];
+    Value in[2 * LEVELS + 5];
+    int n_in = 2 * LEVELS + 4;
     int64_t rows = part(c, "targets")->dim[0] + SPARE;
     for (int i = 0; i < LEVELS; i++) {
         in[i] = c->box[i] = map_input(c, "box", i);
@@ -69,11 +76,14 @@ static void emit_case(Case *c, double box_gain)
     c->assign = EMIT(c->g, v8_assign, in, 2 * LEVELS + 2, NO_ATTRS);
     for (int i = 0; i < 4; i++)
         in[2 * LEVELS + i] = value_at(c->assign, i);
-    c->loss = EMIT(c->g, v8_loss, in, 2 * LEVELS + 4, ATTRS(A_FLOAT("box", box_gain)));
+    if (c->weights)
+        in[n_in++] = c->class_weight = graph_input(
+            c->g, "class_weight", (Type) { .dtype = F64, .shape = shape_make(c->weights->dim, c->weights->rank) });
+    c->loss = EMIT(c->g, v8_loss, in, n_in, ATTRS(A_FLOAT("box", box_gain)));
     c->dy = graph_input(c->g, "dy", (Type) { .dtype = F64, .shape = SHAPE(1) });
 
-    Value dx[2 * LEVELS + 4] = { { 0 } }, out[2] = { c->loss, value_at(c->loss, 1) }, dy[2] = { c->dy };
-    bool need[2 * LEVELS + 4];
+    Value dx[2 * LEVELS + 5] = { { 0 } }, out[2] = { c->loss, value_at(c->loss, 1) }, dy[2] = { c->dy };
+    bool need[2 * LEVELS + 5];
     memset(need, true, sizeof need);
     Grad q = { .g = c->g, .n = value_node(c->g, c->loss), .in = in, .out = out, .dy = dy, .dx = dx, .need = need };
     op_v8_loss.grad(&q);
@@ -99,6 +109,7 @@ static Case case_open(const BlobFile *file, int index, double box_gain)
     Case c = { .file = file, .index = index, .a = arena_new() };
     Type *types;
     assert_ok(graph_new(&c.g, &err));
+    c.weights = part_or_none(&c, "class_weight");
     emit_case(&c, box_gain);
     Binding b = { .batch = 1, .height = 32, .width = 32, .targets = 1, .act = F64 };
     assert_ok(graph_bind(c.g, &b, c.a, &types, &err));
@@ -109,6 +120,7 @@ static Case case_open(const BlobFile *file, int index, double box_gain)
         fill(&c.tensor[c.box[i].id], level_part(&c, "box", i));
         fill(&c.tensor[c.cls[i].id], level_part(&c, "cls", i));
     }
+    if (c.weights) fill(&c.tensor[c.class_weight.id], c.weights);
     const Blob *t = part(&c, "targets");
     double *rows = c.tensor[c.targets.id].data;
     for (int64_t i = 0; i < blob_count(t); i++)
@@ -172,7 +184,7 @@ static void test_goldens(void **state)
     Arena *a = arena_new();
     BlobFile file;
     assert_ok(safetensors_read(a, "tests/data/loss.safetensors", &file, &err));
-    int count = 0;
+    int count = 0, weighted = 0;
     for (char key[16]; snprintf(key, sizeof key, "%d", count), blob_note(&file, key); count++) {
         Case c = case_open(&file, count, 7.5);
         run(&c, c.assign);
@@ -180,9 +192,10 @@ static void test_goldens(void **state)
         run(&c, c.loss);
         run(&c, c.dloss);
         check_loss(&c);
+        weighted += c.weights != NULL;
         case_close(&c);
     }
-    assert_true(count >= 8);
+    assert_true(count >= 9 && weighted > 0);
     arena_free(&a);
 }
 
@@ -263,12 +276,13 @@ static void test_refused(void **state)
 
 /* ---- fast kernels on crowded pictures ---------------------------------------------------------------------------- */
 
-enum { CROWD_N = 3, CROWD_NC = 7, CROWD_H = 96, CROWD_W = 160, CROWD_T = 64 };
+enum { CROWD_N = 3, CROWD_NC = 19, CROWD_H = 96, CROWD_W = 160, CROWD_T = 64 };
 
-static Graph *crowd_graph(void)
+/* weight: of the classes, NULL: none. */
+static Graph *crowd_graph(const float *weight)
 {
     Graph *g, *out;
-    Value in[2 * LEVELS + 4];
+    Value in[2 * LEVELS + 5];
     assert_ok(graph_new(&g, &err));
     for (int i = 0; i < 2 * LEVELS; i++) {
         int64_t stride = 8 << i % LEVELS;
@@ -284,7 +298,8 @@ static Graph *crowd_graph(void)
     Value assigned = EMIT(g, v8_assign, in, 2 * LEVELS + 2, NO_ATTRS);
     for (int i = 0; i < 4; i++)
         in[2 * LEVELS + i] = value_at(assigned, i);
-    Value loss = EMIT(g, v8_loss, in, 2 * LEVELS + 4, NO_ATTRS);
+    if (weight) in[2 * LEVELS + 4] = graph_const(g, (Type) { .dtype = F32, .shape = SHAPE(CROWD_NC) }, weight);
+    Value loss = EMIT(g, v8_loss, in, 2 * LEVELS + (weight ? 5 : 4), NO_ATTRS);
     static const char *const name[] = { "target_box", "cls", "weight", "score_sum" };
     for (int i = 0; i < 4; i++)
         graph_output(g, name[i], value_at(assigned, i));
@@ -331,7 +346,7 @@ static Program *crowd_program(const Graph *g, Backend *b, const Slab *none, uint
     return p;
 }
 
-static void test_kernels_agree(void **state)
+static void kernels_agree(const float *weight)
 {
     static const struct {
         const char *output;
@@ -339,7 +354,7 @@ static void test_kernels_agree(void **state)
     } what[] = { { "cls", 0 },          { "target_box", 1e-6 }, { "weight", 2e-5 },    { "score_sum", 1e-5 },
                  { "loss", 1e-5 },      { "items", 1e-5 },      { "grad:map0", 1e-5 }, { "grad:map1", 1e-5 },
                  { "grad:map2", 1e-5 }, { "grad:map3", 1e-5 },  { "grad:map4", 1e-5 }, { "grad:map5", 1e-5 } };
-    Graph *g = crowd_graph();
+    Graph *g = crowd_graph(weight);
     Slab none = { 0 };
     Backend *fast, *plain;
     Case where = { .index = -1 };
@@ -368,10 +383,81 @@ static void test_kernels_agree(void **state)
     graph_free(&g);
 }
 
+static void test_kernels_agree(void **state)
+{
+    kernels_agree(NULL);
+}
+
+/* Weights of classes for every lane of a vector and its tail. */
+static void test_weighted_kernels_agree(void **state)
+{
+    float weight[CROWD_NC];
+    for (int k = 0; k < CROWD_NC; k++)
+        weight[k] = 0.1f + 0.37f * (float)(k * 7 % CROWD_NC);
+    kernels_agree(weight);
+}
+
+/* Weights of 1 change no bit of the loss and its gradient. */
+static void test_weights_of_one(void **state)
+{
+    static const char *const what[] = { "loss", "items", "grad:map0", "grad:map3", "grad:map4", "grad:map5" };
+    static const char *const devices[] = { "cpu", "ref" };
+    float one[CROWD_NC];
+    Slab none = { 0 };
+    for (int k = 0; k < CROWD_NC; k++)
+        one[k] = 1;
+    Graph *with = crowd_graph(one), *without = crowd_graph(NULL);
+    for (size_t d = 0; d < COUNT_OF(devices); d++) {
+        Backend *b;
+        assert_ok(backend_open(devices[d], 2, NULL, &b, &err));
+        Program *p = crowd_program(with, b, &none, 3), *q = crowd_program(without, b, &none, 3);
+        for (size_t k = 0; k < COUNT_OF(what); k++) {
+            Tensor x = program_output(p, what[k]), y = program_output(q, what[k]);
+            assert_memory_equal(x.data, y.data, (size_t)tensor_count(&x) * dtype_bytes(x.dtype));
+        }
+        program_free(&p);
+        program_free(&q);
+        backend_close(&b);
+    }
+    graph_free(&with);
+    graph_free(&without);
+}
+
+/* What is not one weight for each class is told in words. */
+static void test_refused_weights(void **state)
+{
+    static const struct {
+        int64_t classes;
+        int more;
+        const char *words;
+    } bad[] = { { 4, 0, "one number for each of 3 classes" }, { 3, 2, "perhaps class_weight" } };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        Graph *g;
+        Value in[9];
+        assert_ok(graph_new(&g, &err));
+        in[0] = graph_input(g, "box", (Type) { .shape = SHAPE(1, 64, 2, 2) });
+        in[1] = graph_input(g, "cls", (Type) { .shape = SHAPE(1, 3, 2, 2) });
+        in[2] = graph_input(g, "target_box", (Type) { .shape = SHAPE(1, 4, 4) });
+        in[3] = graph_input(g, "class", (Type) { .dtype = I32, .shape = SHAPE(1, 4) });
+        in[4] = graph_input(g, "weight", (Type) { .shape = SHAPE(1, 4) });
+        in[5] = graph_input(g, "score_sum", (Type) { .shape = SHAPE(1) });
+        for (int k = 6; k <= 6 + bad[i].more; k++)
+            in[k] = graph_input(g, "class_weight", (Type) { .shape = SHAPE(bad[i].classes) });
+        EMIT(g, v8_loss, in, 7 + bad[i].more, ATTRS(A_TEXT("strides", "8")));
+        assert_fails(graph_status(g, &err), DYN_SHAPE, bad[i].words);
+        graph_free(&g);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_goldens), cmocka_unit_test(test_differences),
-                                        cmocka_unit_test(test_bad_rows), cmocka_unit_test(test_refused),
-                                        cmocka_unit_test(test_kernels_agree) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_goldens),
+                                        cmocka_unit_test(test_differences),
+                                        cmocka_unit_test(test_bad_rows),
+                                        cmocka_unit_test(test_refused),
+                                        cmocka_unit_test(test_refused_weights),
+                                        cmocka_unit_test(test_kernels_agree),
+                                        cmocka_unit_test(test_weighted_kernels_agree),
+                                        cmocka_unit_test(test_weights_of_one) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

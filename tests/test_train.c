@@ -159,6 +159,24 @@ static void test_resume_refused(void **state)
     run_close(&r);
 }
 
+/* Spec 4.6: (1 / count)^power to a mean of 1, no object counts as one. Worked out by hand. */
+static void test_class_weights(void **state)
+{
+    static const int64_t count[4] = { 100, 25, 0, 4 };
+    static const struct {
+        double power, weight[4];
+    } want[] = { { 0, { 1, 1, 1, 1 } },
+                 { 0.5, { 0.1 / 0.45, 0.2 / 0.45, 1 / 0.45, 0.5 / 0.45 } },
+                 { 1, { 0.01 / 0.325, 0.04 / 0.325, 1 / 0.325, 0.25 / 0.325 } } };
+    for (size_t i = 0; i < COUNT_OF(want); i++) {
+        float got[4];
+        train_class_weights(count, 4, want[i].power, got);
+        for (int k = 0; k < 4; k++)
+            if (!(fabs((double)got[k] - want[i].weight[k]) < 1e-6))
+                fail_msg("%g: [%d] %g", want[i].power, k, (double)got[k]);
+    }
+}
+
 static void test_files_and_events(void **state)
 {
     Run r;
@@ -262,6 +280,7 @@ int main(void)
                                         cmocka_unit_test(test_files_and_events),
                                         cmocka_unit_test(test_freeze),
                                         cmocka_unit_test(test_crowd),
+                                        cmocka_unit_test(test_class_weights),
                                         cmocka_unit_test(test_diverges) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

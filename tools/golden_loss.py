@@ -4,7 +4,8 @@
 Written from the published method alone (TOOD: task-aligned assignment; GFL: distribution focal loss; CIoU), plainly: one image,
 one target, one anchor tensor at a time. golden_ops.py writes the fixture, loss.safetensors. Per case i, A anchors over all
 levels, T targets over all images:
-  in   i.box0..2 [N,4*16,h,w], i.cls0..2 [N,nc,h,w] logits; i.targets [T,6] = image, class, cx, cy, w, h relative to the input
+  in   i.box0..2 [N,4*16,h,w], i.cls0..2 [N,nc,h,w] logits; i.targets [T,6] = image, class, cx, cy, w, h relative to the input;
+       i.class_weight [nc] in the cases of WEIGHTS only
   out  i.fg [N,A]  i.target [N,A] index of the target within its image, -1 for background  i.target_class [N,A] (0 there)
        i.target_xyxy [N,A,4] input pixels (0 there)  i.target_score [N,A]  i.items [3] box, cls, dfl with their gains
        i.total = sum(items) * N, and its gradients i.dbox0..2, i.dcls0..2
@@ -84,7 +85,7 @@ def assign(score, box, point, cls, gt):
     return target, norm.amax(0)
 
 
-def loss(box_maps, cls_maps, targets, strides):
+def loss(box_maps, cls_maps, targets, strides, class_weight=None):
     box_logits, cls_logits = flatten(box_maps), flatten(cls_maps)
     grid, stride = anchors([m.shape[2:] for m in box_maps], strides)
     n, n_anchor, nc = cls_logits.shape
@@ -104,7 +105,7 @@ def loss(box_maps, cls_maps, targets, strides):
     fg, total_score = index >= 0, score.sum().clamp(min=1)
 
     want = torch.zeros_like(cls_logits).scatter(2, gt_class[..., None], score[..., None])
-    l_cls = torch.nn.functional.binary_cross_entropy_with_logits(cls_logits, want, reduction="sum") / total_score
+    l_cls = torch.nn.functional.binary_cross_entropy_with_logits(cls_logits, want, class_weight, reduction="sum") / total_score
     grid_box = gt_box / stride
     l_box = ((1 - ciou(pred[fg], grid_box[fg])) * score[fg]).sum() / total_score
     ltrb = torch.cat([grid - grid_box[..., :2], grid_box[..., 2:] - grid], 2).clamp(0, REG_MAX - 1 - 0.01)[fg]
@@ -132,7 +133,9 @@ CASES = [
                             (0, 1, 4, 36, 12, 44), (0, 0, 3.75, 27.5, 20.25, 28.5)]),
     ("classes", 1, 80, 32, 32, [(0, 79, 1, 1, 20, 22), (0, 0, 8, 6, 30, 31), (0, 42, 8, 6, 30, 31)]),
     ("hopeless", 1, 3, 32, 32, [(0, 2, 0, 0, 32, 20), (0, 0, 2, 2, 32, 30)]),
+    ("weighted", 1, 4, 32, 32, [(0, 0, 1, 1, 31, 30), (0, 3, 3, 5, 14, 18), (0, 1, 12, 10, 30, 26)]),
 ]
+WEIGHTS = {"weighted": [0.25, 1.5, 1.75, 0.5]}  # of classes, in the class term
 STRIDES = [8, 16, 32]
 
 
@@ -150,9 +153,12 @@ def run():
             cls.append(gf.normal(f"loss {name} cls{level}", (n, nc, *shape), 1.5) - 1)
         leaf = lambda v: torch.tensor(v, dtype=torch.float64, requires_grad=True)
         box_leaf, cls_leaf = [leaf(v) for v in box], [leaf(v) for v in cls]
-        out = loss(box_leaf, cls_leaf, targets, STRIDES)
+        weight = torch.tensor(WEIGHTS[name], dtype=torch.float64) if name in WEIGHTS else None
+        out = loss(box_leaf, cls_leaf, targets, STRIDES, weight)
         out["total"].backward()
         parts = {"targets": targets.float().numpy(), **{k: v.detach().numpy() for k, v in out.items()}}
+        if weight is not None:
+            parts["class_weight"] = weight.float().numpy()
         for level in range(len(STRIDES)):
             parts |= {f"box{level}": box[level], f"cls{level}": cls[level]}
             # no foreground: the box terms are the constant 0

@@ -165,8 +165,7 @@ Status train_step_open(TrainStep *t, const Model *m, DType act, Backend *backend
     Status s = slab_new(m->g, &t->grads, err);
     if (s == DYN_OK) s = slab_new(m->g, &t->ema, err);
     if (s == DYN_OK) s = optim_new(optims_find("SGD"), m->g, 0, &t->optim, err);
-    if (s == DYN_OK)
-        s = programs_open(&t->programs, m, (LossGain) { 7.5, 0.5, 1.5 }, act, backend, &m->w, &t->grads, err);
+    if (s == DYN_OK) s = programs_open(&t->programs, m, train_defaults().gain, act, backend, &m->w, &t->grads, err);
     if (s == DYN_OK) s = programs_run(&t->programs, b, items, err);
     if (s == DYN_OK) s = programs_for(&t->programs, b, &t->p, err);
     if (s != DYN_OK) train_step_close(t);

@@ -176,8 +176,7 @@ static Status training_memory(DynModel *model, DType act, int64_t imgsz, int64_t
 {
     TrainPrograms t;
     Program *p;
-    TRY(programs_open(&t, model->m, (LossGain) { 7.5, 0.5, 1.5 }, act, model->backend, &model->m->w, &model->m->w,
-                      err));
+    TRY(programs_open(&t, model->m, train_defaults().gain, act, model->backend, &model->m->w, &model->m->w, err));
     Status s = programs_for(&t, &(TrainBatch) { .n = batch, .height = imgsz, .width = imgsz }, &p, err);
     if (s == DYN_OK) *stats = program_stats(p);
     programs_close(&t);

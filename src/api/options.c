@@ -107,6 +107,8 @@ static const DynOptionRow rows[] = {
     FLOAT_ROW(box, "7.5", 0, 1e6, T, "gain of the box loss"),
     FLOAT_ROW(cls, "0.5", 0, 1e6, T, "gain of the class loss"),
     FLOAT_ROW(dfl, "1.5", 0, 1e6, T, "gain of the distribution focal loss"),
+    FRACTION_ROW(cls_pw, "0.0", T,
+                 "class loss by rarity: weights (1/objects)^cls_pw, mean 1, from the training labels; 0: all alike"),
     INT_ROW(nbs, "64", 1, 1000000, T, "nominal batch: gradients accumulate up to it"),
     FRACTION_ROW(hsv_h, "0.015", T, "hue jitter"),
     FRACTION_ROW(hsv_s, "0.7", T, "saturation jitter"),

@@ -27,6 +27,7 @@ typedef struct TrainRun {
     Detector *detector; /* of val_graph, for the moving average */
     char *dir;
     int64_t imgsz;
+    LossGain gain;
     DynMetrics *best;
     bool complete; /* see train_job */
     int claim;     /* on dir */
@@ -188,6 +189,30 @@ static Status label_plot(TrainRun *r, Error *err)
     return report_labels(path, t, (size_t)n, r->train->names, r->train->nc, err);
 }
 
+/* Gains of the loss; with cls_pw also a factor for each class, by how often the training labels have it. */
+static Status setup_gain(TrainRun *r, Error *err)
+{
+    const Dataset *ds = r->train;
+    r->gain = (LossGain) { r->o.box, r->o.cls, r->o.dfl, NULL };
+    if (!(r->o.cls_pw > 0)) return DYN_OK;
+    int64_t *count = ARENA_ARRAY(r->a, int64_t, ds->nc);
+    float *w = ARENA_ARRAY(r->a, float, ds->nc);
+    int most = 0, least = 0;
+    if (!count || !w) return fail_nomem(err, (size_t)ds->nc * sizeof *count);
+    dataset_count(ds, count);
+    train_class_weights(count, ds->nc, r->o.cls_pw, w);
+    for (int k = 1; k < ds->nc; k++) {
+        if (count[k] > count[most]) most = k;
+        if (count[k] < count[least]) least = k;
+    }
+    say(r, DYN_EVENT_TABLE,
+        arena_printf(r->a, "Class weights: %.3g (%s, %lld objects) to %.3g (%s, %lld)", (double)w[most],
+                     ds->names[most], (long long)count[most], (double)w[least], ds->names[least],
+                     (long long)count[least]));
+    r->gain.class_weight = w;
+    return DYN_OK;
+}
+
 /* ---- validation -------------------------------------------------------------------------------------------------- */
 
 static Status validation(TrainRun *r, Progress *progress, ValidateSpec *s, Error *err)
@@ -328,7 +353,7 @@ static TrainOptions loop_options(const TrainRun *r)
     t.optimizer = o->optimizer;
     t.lr0 = o->lr0, t.lrf = o->lrf, t.momentum = o->momentum, t.weight_decay = o->weight_decay, t.cosine = o->cos_lr;
     t.warmup_epochs = o->warmup_epochs, t.warmup_momentum = o->warmup_momentum, t.warmup_bias_lr = o->warmup_bias_lr;
-    t.gain = (LossGain) { o->box, o->cls, o->dfl };
+    t.gain = r->gain;
     t.close_mosaic = o->close_mosaic, t.validate = o->val, t.save = o->save, t.save_period = o->save_period;
     t.published = is_published(o);
     t.seed = (uint64_t)o->seed;
@@ -364,7 +389,8 @@ static Status setup(TrainRun *r, const DynOptions *o, Error *err)
     round_imgsz(r->ctx, &r->o, MAX(r->model->max_stride, (int64_t)32), size);
     r->imgsz = size[0];
     TRY(setup_loaders(r, err));
-    TRY(train_loss_graph(r->model, (LossGain) { r->o.box, r->o.cls, r->o.dfl }, true, &r->val_graph, err));
+    TRY(setup_gain(r, err));
+    TRY(train_loss_graph(r->model, r->gain, true, &r->val_graph, err));
     DetectorSpec spec = {
         .graph = r->val_graph, .params = &r->model->w, .backend = r->backend, .act = r->act, .fold = true
     };

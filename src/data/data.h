@@ -82,6 +82,8 @@ typedef struct DatasetOptions {
 Status dataset_open(Dataset **ds, const DataConfig *config, const DataSources *from, const DatasetOptions *opt,
                     const Log *log, Error *err);
 void dataset_free(Dataset **ds);
+/* count[ds->nc]: objects of each class, as training sees them. */
+void dataset_count(const Dataset *ds, int64_t *count);
 
 /* Path of a picture's label file: the last "/images/" becomes "/labels/", the extension ".txt". NULL: out of memory. */
 char *data_label_path(Arena *a, const char *picture);

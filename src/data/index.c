@@ -145,6 +145,14 @@ Status dataset_open(Dataset **out, const DataConfig *config, const DataSources *
     return s;
 }
 
+void dataset_count(const Dataset *ds, int64_t *count)
+{
+    memset(count, 0, (size_t)ds->nc * sizeof *count);
+    for (int64_t i = 0; i < ds->n; i++)
+        for (int k = 0; k < ds->item[i].n_labels; k++)
+            count[CLAMP((int)ds->item[i].label[k].cls, 0, ds->nc - 1)]++; /* fractions are cut off, as in batches */
+}
+
 void dataset_free(Dataset **ds)
 {
     if (!*ds) return;

@@ -186,6 +186,13 @@ V8Goal v8_goal(const Tensor *assigned, const V8Layout *q, int64_t i, const V8Anc
     return g;
 }
 
+const Tensor *v8_class_weight(const Node *n, const Tensor *in)
+{
+    double stride[V8_MAX_LEVELS];
+    int at = 2 * v8_strides(n, stride) + 4, last = n->n_in - str_eq(n->op->name, "v8_loss_grad"); /* dy */
+    return at < last ? &in[at] : NULL;
+}
+
 void v8_box_terms(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, const V8Goal *g,
                   double *box_loss, double *dfl_loss)
 {

@@ -74,6 +74,8 @@ typedef struct V8Goal {
 } V8Goal;
 /* assigned: target_box, cls, weight, score_sum; i = image * A + anchor. */
 V8Goal v8_goal(const Tensor *assigned, const V8Layout *q, int64_t i, const V8Anchor *at);
+/* Weights of classes [nc] among the inputs of v8_loss or v8_loss_grad; NULL where there are none. */
+const Tensor *v8_class_weight(const Node *n, const Tensor *in);
 /* Adds weight * (1 - CIoU) and weight * cross entropy of the four distributions (mean). */
 void v8_box_terms(const Tensor *box, const V8Layout *q, int64_t n, const V8Anchor *at, const V8Goal *g,
                   double *box_loss, double *dfl_loss);

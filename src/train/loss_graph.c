@@ -4,6 +4,8 @@
 #include "ops/ops.h"
 #include "train/train.h"
 
+#include <math.h>
+
 /* Every node of src again in dst; map[value id] is where it went. */
 static Status copy_nodes(const Graph *src, Graph *dst, Value *map, Error *err)
 {
@@ -22,7 +24,7 @@ static Status copy_nodes(const Graph *src, Graph *dst, Value *map, Error *err)
 
 static void append_loss(const Model *m, LossGain gain, Graph *g, const Value *map)
 {
-    Value in[2 * MAX_LEVELS + 4];
+    Value in[2 * MAX_LEVELS + 5];
     char strides[16 * MAX_LEVELS] = "";
     int n = m->n_level;
     for (int i = 0; i < n; i++) {
@@ -45,8 +47,10 @@ static void append_loss(const Model *m, LossGain gain, Graph *g, const Value *ma
     Value assigned = EMIT(g, v8_assign, in, 2 * n + 2, ATTRS(reg_max, stride));
     for (int i = 0; i < 4; i++)
         in[2 * n + i] = value_at(assigned, i);
+    Type classes = { .dtype = F32, .shape = SHAPE(m->nc) };
+    if (gain.class_weight) in[2 * n + 4] = graph_const(g, classes, gain.class_weight);
     Value loss =
-        EMIT(g, v8_loss, in, 2 * n + 4,
+        EMIT(g, v8_loss, in, 2 * n + (gain.class_weight ? 5 : 4),
              ATTRS(reg_max, stride, A_FLOAT("box", gain.box), A_FLOAT("cls", gain.cls), A_FLOAT("dfl", gain.dfl)));
     graph_pop(g, old);
     graph_output(g, "loss", loss);
@@ -72,6 +76,15 @@ Status train_loss_graph(const Model *m, LossGain gain, bool keep_outputs, Graph 
     }
     if (a) arena_free(&a);
     return s;
+}
+
+void train_class_weights(const int64_t *count, int64_t nc, double power, float *weight)
+{
+    double sum = 0;
+    for (int64_t k = 0; k < nc; k++)
+        sum += pow((double)MAX(count[k], (int64_t)1), -power);
+    for (int64_t k = 0; k < nc; k++)
+        weight[k] = (float)(pow((double)MAX(count[k], (int64_t)1), -power) * (double)nc / sum);
 }
 
 int train_freeze(Model *m, const int64_t *row, size_t n)

@@ -16,6 +16,7 @@
 
 typedef struct LossGain {
     double box, cls, dfl;
+    const float *class_weight; /* [nc] factors of the classes in the class term; NULL: 1 */
 } LossGain;
 
 /* A copy of the model's graph with the loss on its raw maps. More inputs: targets [targets,6] f32 (rows of image,
@@ -23,6 +24,10 @@ typedef struct LossGain {
  * differentiate) and items [3] (box, cls, dfl with their gains, per image). With keep_outputs the model's own outputs
  * stay (validation: y and items in one run), else they go. The caller frees the graph. */
 Status train_loss_graph(const Model *m, LossGain gain, bool keep_outputs, Graph **out, Error *err);
+
+/* Factors of classes that occur count[nc] times in the training labels: (1 / count)^power, a class that never occurs
+ * counted once, scaled to a mean of 1 (spec 4.6). */
+void train_class_weights(const int64_t *count, int64_t nc, double power, float *weight);
 
 /* Marks the parameters of these rows of the model as not trainable (and all others that can be as trainable), before
  * training. Returns how many tensors are frozen. */

@@ -53,13 +53,19 @@ static int64_t place_of(const V8Layout *q, int level, int64_t pixel, int64_t *im
     return *image * q->A + l->first + cell;
 }
 
+static const float *class_weight_of(const State *s, const KernelArgs *a)
+{
+    const Tensor *t = v8_class_weight(s->node, a->in);
+    return t ? t->data : NULL;
+}
+
 static void run_item(const State *s, const V8Layout *q, const KernelArgs *a, Item it, double sum[3])
 {
     const Tensor *assigned = &a->in[2 * q->n_level], *cls = &a->in[q->n_level + it.level];
-    const float *weight = assigned[2].data;
+    const float *weight = assigned[2].data, *class_weight = class_weight_of(s, a);
     const int32_t *class = assigned[1].data;
     sum[0] = sum[2] = 0;
-    sum[1] = s->isa->softplus_sum(pixels_at(cls, it.lo), it.hi - it.lo, q->nc);
+    sum[1] = s->isa->softplus_sum(pixels_at(cls, it.lo), class_weight, it.hi - it.lo, q->nc);
     for (int64_t p = it.lo; p < it.hi; p++) {
         int64_t image;
         V8Anchor at;
@@ -67,7 +73,9 @@ static void run_item(const State *s, const V8Layout *q, const KernelArgs *a, Ite
         if (!(weight[i] > 0)) continue;
         V8Goal g = v8_goal(assigned, q, i, &at);
         v8_box_terms(&a->in[it.level], q, image, &at, &g, &sum[0], &sum[2]);
-        if (class[i] >= 0 && class[i] < q -> nc) sum[1] -= load4(cls, image, class[i], at.y, at.x) * g.weight;
+        if (class[i] < 0 || class[i] >= q->nc) continue;
+        double one = load4(cls, image, class[i], at.y, at.x) * g.weight;
+        sum[1] -= class_weight ? (double)class_weight[class[i]] * one : one;
     }
 }
 
@@ -98,11 +106,13 @@ static void grad_item(const State *s, const V8Layout *q, const KernelArgs *a, It
 {
     const Tensor *assigned = &a->in[2 * q->n_level], *box = &a->in[it.level], *cls = &a->in[q->n_level + it.level];
     Tensor *dbox = &a->out[it.level], *dcls = &a->out[q->n_level + it.level];
-    const float *weight = assigned[2].data;
+    const float *weight = assigned[2].data, *class_weight = class_weight_of(s, a);
     const int32_t *class = assigned[1].data;
-    double scale = (double)*(const float *)assigned[4].data * (double)q->N / (double)*(const float *)assigned[3].data;
+    double dy = (double)*(const float *)a->in[s->node->n_in - 1].data,
+           scale = dy * (double)q->N / (double)*(const float *)assigned[3].data;
     double cls_scale = scale * attr_float(s->node, "cls"), dz[4 * V8_MAX_BINS];
-    s->isa->sigmoid_times((float)cls_scale, pixels_at(cls, it.lo), pixels_at(dcls, it.lo), it.hi - it.lo, q->nc);
+    s->isa->sigmoid_times((float)cls_scale, class_weight, pixels_at(cls, it.lo), pixels_at(dcls, it.lo), it.hi - it.lo,
+                          q->nc);
     for (int64_t p = it.lo; p < it.hi; p++) {
         int64_t image;
         V8Anchor at;
@@ -115,8 +125,8 @@ static void grad_item(const State *s, const V8Layout *q, const KernelArgs *a, It
         for (int c = 0; c < 4 * q->bins; c++)
             store4(dbox, image, c, at.y, at.x, dz[c]);
         if (class[i] < 0 || class[i] >= q->nc) continue;
-        double z = load4(cls, image, class[i], at.y, at.x);
-        store4(dcls, image, class[i], at.y, at.x, cls_scale * (1 / (1 + exp(-z)) - g.weight));
+        double z = load4(cls, image, class[i], at.y, at.x), w = class_weight ? (double)class_weight[class[i]] : 1;
+        store4(dcls, image, class[i], at.y, at.x, cls_scale * w * (1 / (1 + exp(-z)) - g.weight));
     }
 }
 

@@ -21,7 +21,8 @@ INLINE V vsoftplus(V x)
     return vmax(x, vset(0)) + vlog1p_unit(vexp(-vmax(x, -x)));
 }
 
-INLINE double softplus_rows(const Block *x, DType t, int64_t rows, int64_t cols)
+/* w is NULL or not where this is inlined: without weights nothing is multiplied. */
+INLINE double softplus_rows(const Block *x, DType t, const float *w, int64_t rows, int64_t cols)
 {
     int64_t bytes = t == F32 ? 4 : 2;
     double sum = 0;
@@ -29,10 +30,13 @@ INLINE double softplus_rows(const Block *x, DType t, int64_t rows, int64_t cols)
         const char *p = block_row(x, r, bytes);
         V part = { 0 };
         int64_t c = 0;
-        for (; c + VL <= cols; c += VL)
-            part += vsoftplus(vload(p + c * bytes, t, VL));
+        for (; c + VL <= cols; c += VL) {
+            V v = vsoftplus(vload(p + c * bytes, t, VL));
+            part += w ? v * vload(w + c, F32, VL) : v;
+        }
         if (c < cols) {
             V v = vsoftplus(vload(p + c * bytes, t, (int)(cols - c)));
+            if (w) v *= vload(w + c, F32, (int)(cols - c));
             for (int i = 0; i < cols - c; i++)
                 part[i] += v[i];
         }
@@ -41,27 +45,37 @@ INLINE double softplus_rows(const Block *x, DType t, int64_t rows, int64_t cols)
     return sum;
 }
 
-double ISA_NAME(softplus_sum)(Block x, int64_t rows, int64_t cols)
+double ISA_NAME(softplus_sum)(Block x, const float *w, int64_t rows, int64_t cols)
 {
     double sum;
-    FOR_TYPE(x.dtype, t, sum = softplus_rows(&x, t, rows, cols));
+    if (w)
+        FOR_TYPE(x.dtype, t, sum = softplus_rows(&x, t, w, rows, cols));
+    else
+        FOR_TYPE(x.dtype, t, sum = softplus_rows(&x, t, NULL, rows, cols));
     return sum;
 }
 
-INLINE void sigmoid_times_rows(float scale, const Block *x, const Block *y, DType t, int64_t rows, int64_t cols)
+INLINE void sigmoid_times_rows(float scale, const float *w, const Block *x, const Block *y, DType t, int64_t rows,
+                               int64_t cols)
 {
     int64_t bytes = t == F32 ? 4 : 2;
     for (int64_t r = 0; r < rows; r++) {
         const char *p = block_row(x, r, bytes);
         char *q = (char *)block_row(y, r, bytes);
         FOR_COLS(c, n, cols)
-        vstore(q + c * bytes, t, (int)n, scale * vsigmoid_as(vload(p + c * bytes, t, (int)n), F32));
+        {
+            V v = scale * vsigmoid_as(vload(p + c * bytes, t, (int)n), F32);
+            vstore(q + c * bytes, t, (int)n, w ? v * vload(w + c, F32, (int)n) : v);
+        }
     }
 }
 
-void ISA_NAME(sigmoid_times)(float scale, Block x, Block y, int64_t rows, int64_t cols)
+void ISA_NAME(sigmoid_times)(float scale, const float *w, Block x, Block y, int64_t rows, int64_t cols)
 {
-    FOR_TYPE(x.dtype, t, sigmoid_times_rows(scale, &x, &y, t, rows, cols));
+    if (w)
+        FOR_TYPE(x.dtype, t, sigmoid_times_rows(scale, w, &x, &y, t, rows, cols));
+    else
+        FOR_TYPE(x.dtype, t, sigmoid_times_rows(scale, NULL, &x, &y, t, rows, cols));
 }
 
 void ISA_NAME(iou_of)(const float *const box[4], const float one[4], int64_t n, float *iou)

@@ -103,10 +103,10 @@ enum { ATTENTION_BUFFER = 4096 };
     X(void, expectation, (Block x, int64_t bins, int64_t rows, float *e))                                              \
     /* y = sigmoid(x), and the largest of each row */                                                                  \
     X(void, sigmoid_max, (Block x, Block y, int64_t rows, int64_t cols, float *score))                                 \
-    /* sum of log(1 + e^x) */                                                                                          \
-    X(double, softplus_sum, (Block x, int64_t rows, int64_t cols))                                                     \
-    /* y = scale * sigmoid(x) */                                                                                       \
-    X(void, sigmoid_times, (float scale, Block x, Block y, int64_t rows, int64_t cols))                                \
+    /* sum of w log(1 + e^x); w[cols] is a column's factor, NULL: 1 */                                                 \
+    X(double, softplus_sum, (Block x, const float *w, int64_t rows, int64_t cols))                                     \
+    /* y = scale * w * sigmoid(x), w as above */                                                                       \
+    X(void, sigmoid_times, (float scale, const float *w, Block x, Block y, int64_t rows, int64_t cols))                \
     /* iou[i]: plain overlap of box i = (box[0][i], .. box[3][i]) xyxy with one box */                                 \
     X(void, iou_of, (const float *const box[4], const float one[4], int64_t n, float *iou))                            \
     X(ConvForm, conv_form, (DType x))                                                                                  \
