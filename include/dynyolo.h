@@ -68,7 +68,8 @@ typedef struct DynConfig {
 
 DYN_API DynStatus dyn_open(const DynConfig *config, DynContext **ctx, DynError *err);
 DYN_API void dyn_close(DynContext **ctx); /* sets *ctx to NULL */
-/* Asks the running call to finish what it is at (a batch), save, and return DYN_STOPPED. Safe in a signal handler. */
+/* Asks the running call to finish what it is at (a batch, a picture), save, and return DYN_STOPPED. Safe in a signal
+ * handler. */
 DYN_API void dyn_stop(DynContext *ctx);
 DYN_API const char *dyn_version(void);
 
@@ -236,7 +237,7 @@ DYN_API DynStatus dyn_validate(DynContext *ctx, const DynOptions *options, DynEv
 DYN_API DynStatus dyn_predict(DynContext *ctx, const DynOptions *options, DynEventFn *event, void *user, DynError *err);
 /* options->in -> options->out, formats by extension. */
 DYN_API DynStatus dyn_convert(DynContext *ctx, const DynOptions *options, DynError *err);
-/* Draws a detection data set into options->out: n pictures, n_classes, imgsz, seed. */
+/* Draws a detection data set into options->out: n pictures, n_classes, imgsz, seed. Its data.yaml is written last. */
 DYN_API DynStatus dyn_synth(DynContext *ctx, const DynOptions *options, DynError *err);
 /* Tells everything that is wrong with options->data, every problem as a DYN_EVENT_TABLE of one line, then tables of
  * what is in it (docs/data.md); with format=json all as DYN_EVENT_JSON, a JSON object a line. DYN_FORMAT when there are

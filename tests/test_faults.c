@@ -281,6 +281,96 @@ static void a_signal_at_any_time(void **state)
     assert_true(rc == 130 || rc == 0);
 }
 
+/* Starts the command, gives it a signal as soon as `file` has these words (NULL: is there), and wants 130. */
+static void stopped_at(const char *mode, const char *const *word, const char *file, const char *words)
+{
+    pid_t pid = start(mode, word);
+    bool seen = false;
+    for (int i = 0; i < 60000 && !seen; i++) {
+        usleep(2000);
+        slurp(file, out);
+        seen = words ? strstr(out, words) != NULL : file_exists(file);
+    }
+    kill(pid, SIGINT);
+    int rc = ended(pid);
+    if (!seen || rc != 130) fail_msg("%s: %s, status %d: %s%s", mode, seen ? "begun" : "not begun", rc, out, errs);
+}
+
+/* A data set that takes seconds to look at: many rows to a picture, the first of them wrong, so that it is told. */
+static void slow_shapes(void)
+{
+    assert_int_equal(
+        system(
+            "rm -rf slow && cp -r shapes slow && rm slow/labels/val/* && for f in slow/labels/train/*; do "
+            "awk 'BEGIN { for (i = 0; i < 60000; i++) printf \"0 0.5 0.5 %.6f 0.2\\n\", 0.1 + i * 1e-5 }' >$f; done && "
+            "sed -i 's/^0/9/' slow/labels/train/000000.txt"),
+        0);
+}
+
+/* The scan of a data set stops at the next picture, before anything is written. */
+static void a_signal_during_the_scan(void **state)
+{
+    static const char *const words[] = { "model=yolov8n.yaml", "data=slow",      "imgsz=32",
+                                         "workers=0",          "project=slow-p", NULL };
+    static const char *const val[] = { "model=yolov8n.yaml", "data=slow",   "imgsz=32", "workers=0",
+                                       "project=slow-p",     "split=train", NULL };
+    static const char *const check[] = { "data=slow", "workers=0", "split=train", NULL };
+    static const char *const compare[] = { "models=yolov8n.yaml", "data=slow",      "imgsz=32",
+                                           "workers=0",           "project=slow-c", NULL };
+    slow_shapes();
+    stopped_at("train", words, "err.txt", "WARNING: train: ");
+    assert_says(errs, "dynyolo: stopped after looking at ");
+    assert_says(errs, " of the 16 pictures of train\n");
+    stopped_at("val", val, "err.txt", "WARNING: train: ");
+    assert_says(errs, " of the 16 pictures of train\n");
+    assert_false(dir_exists("slow-p"));
+    stopped_at("check", check, "out.txt", "error: train: ");
+    assert_says(errs, " of the 16 pictures of train\n");
+    stopped_at("compare", compare, "err.txt", "WARNING: train: ");
+    assert_says(errs, "dynyolo: stopped; go on with: dynyolo compare resume=slow-c/compare\n");
+}
+
+/* A folder that was not drawn to its end has no data.yaml, not even an older one, and can be drawn again. */
+static void a_signal_while_drawing(void **state)
+{
+    static const char *const words[] = { "out=drawn", "n=300", "imgsz=320", NULL };
+    assert_runs("synth out=drawn n=300 imgsz=64 seed=1");
+    assert_int_equal(unlink("drawn/images/train/000000.jpg"), 0);
+    stopped_at("synth", words, "drawn/images/train/000000.jpg", NULL);
+    assert_says(errs, " of 300 pictures: 'drawn' has no data.yaml yet; the same command draws all of it\n");
+    assert_int_equal(count(errs, "\n"), 1);
+    assert_false(file_exists("drawn/data.yaml"));
+    assert_int_equal(system("! find drawn -name '*.tmp-*' | grep -q ."), 0);
+    assert_refuses(1, "drawn", "check data=drawn");
+    assert_runs("synth out=drawn n=300 imgsz=320");
+    assert_runs("synth out=drawn2 n=300 imgsz=320");
+    assert_int_equal(system("diff -r drawn drawn2"), 0);
+}
+
+/* predict ends after the batch at hand; convert writes a whole file or none; compare goes on with what is left. */
+static void a_signal_to_the_others(void **state)
+{
+    static const char *const predict[] = { "model=yolov8n.yaml", "source=shapes/images/*/*.jpg", "project=p", "name=s",
+                                           NULL };
+    static const char *const convert[] = { "in=yolov8x.yaml", "out=x.safetensors", NULL };
+    static const char *const compare[] = { "models=yolov8n.yaml", "data=shapes", "imgsz=32",    "batch=8",   "epochs=1",
+                                           "seeds=0,1,2",         "plots=False", "project=cmp", "threads=1", NULL };
+    stopped_at("predict", predict, "out.txt", "image 2/20 ");
+    assert_says(errs, " of 20 pictures\n");
+    for (int ms = 10; ms < 700; ms += 110) {
+        unlink("x.safetensors");
+        int rc = signalled("convert", convert, SIGTERM, ms);
+        if (rc != 0 && rc != 130) fail_msg("convert after %d ms: %d: %s", ms, rc, errs);
+        assert_int_equal(file_exists("x.safetensors"), rc == 0);
+        if (rc == 0) assert_runs("info model=x.safetensors imgsz=32 verbose=False");
+    }
+    stopped_at("compare", compare, "cmp/compare/yolov8n-seed0/finished", NULL);
+    assert_says(errs, "dynyolo: stopped; go on with: dynyolo compare resume=cmp/compare\n");
+    assert_false(file_exists("cmp/compare/yolov8n-seed2/finished"));
+    assert_runs("compare resume=cmp/compare seeds=0,1 iters=1");
+    assert_says(out, "seed 0: done before");
+}
+
 /* ---- two runs in one folder -----------------------------------------------------------------------------------------
  */
 
@@ -340,6 +430,9 @@ int main(void)
         cmocka_unit_test(files_that_go_between_listing_and_reading),
         cmocka_unit_test(memory_runs_out_anywhere),
         cmocka_unit_test(a_signal_at_any_time),
+        cmocka_unit_test(a_signal_during_the_scan),
+        cmocka_unit_test(a_signal_while_drawing),
+        cmocka_unit_test(a_signal_to_the_others),
         cmocka_unit_test(two_runs_in_one_folder),
         cmocka_unit_test(runs_that_begin_at_once),
     };

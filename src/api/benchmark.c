@@ -37,13 +37,11 @@ Status benchmark_program(void *program, Error *err)
 Status benchmark_runs(BenchmarkRun *run, void *what, int64_t n, const volatile bool *stop, double *ms, Error *err)
 {
     enum { WARM_UP = 3 };
-    for (int i = 0; i < WARM_UP; i++)
-        TRY(run(what, err));
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = -WARM_UP; i < n; i++) {
         if (*stop) return fail(err, DYN_STOPPED, "stopped");
         double start = clock_ms();
         TRY(run(what, err));
-        ms[i] = clock_ms() - start;
+        if (i >= 0) ms[i] = clock_ms() - start;
     }
     return DYN_OK;
 }

@@ -241,8 +241,10 @@ static Status run(CompareJob *j, Error *err)
     TRY(compare_options(j, err));
     TRY(data(j, err));
     j->c.batch = MIN(j->o.batch, j->n_train);
-    for (size_t i = 0; i < j->c.n; i++)
+    for (size_t i = 0; i < j->c.n; i++) {
+        if (j->ctx->stop) return fail(err, DYN_STOPPED, "stopped");
         TRY(look_at(j, i, err));
+    }
     TRY(facts(j, err));
     TRY(train_all(j, err));
     TRY(compare_costs(j, err));

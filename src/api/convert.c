@@ -9,7 +9,8 @@ DynStatus dyn_convert(DynContext *ctx, const DynOptions *o, DynError *err)
         return fail(err, DYN_USAGE,
                     "convert wants in=FILE and out=FILE, for example in=yolov8n.pt out=yolov8n.safetensors");
     TRY(dyn_model_open(ctx, o->in, NULL, &model, err));
-    Status s = dyn_model_save(model, o->out, err);
+    Status s =
+        ctx->stop ? fail(err, DYN_STOPPED, "stopped; '%s' is not written", o->out) : dyn_model_save(model, o->out, err);
     if (s == DYN_OK)
         log_info(&ctx->log, "%s -> %s (%s, %lld classes)", o->in, o->out, model->m->title, (long long)model->m->nc);
     dyn_model_free(&model);

@@ -27,6 +27,7 @@ Status setup_dataset(const DynContext *ctx, const DynOptions *o, const DataConfi
     d.single_cls = o->single_cls;
     d.strict = o->strict;
     d.threads = (int)o->workers;
+    d.stop = &ctx->stop;
     if (str_eq(split, "train") && o->fraction > 0) d.fraction = o->fraction;
     return dataset_open(ds, config, from, &d, &ctx->log, err);
 }

@@ -12,5 +12,6 @@ DynStatus dyn_synth(DynContext *ctx, const DynOptions *o, DynError *err)
     s.imgsz = (int)o->imgsz[0];
     s.seed = (uint64_t)o->seed;
     s.threads = (int)o->workers;
+    s.stop = &ctx->stop;
     return synth_write(o->out, &s, &ctx->log, err);
 }

@@ -41,7 +41,6 @@ static Status take(void *user, int64_t index, const Scan *s, Error *err)
     Checking *c = user;
     CheckSplit *split = &c->split[c->now];
     const char *path = split->path[index];
-    if (c->opt->stop && *c->opt->stop) return fail(err, DYN_STOPPED, "stopped");
     for (size_t i = 0; i < s->n; i++) {
         const Finding *f = &s->finding[i];
         check_tell(c, &(DataProblem) { f->refused, f->kind, split->name, f->path, f->line, f->what, f->then });
@@ -85,7 +84,7 @@ static Status scan_split(Checking *c, Error *err)
 {
     CheckSplit *s = &c->split[c->now];
     char what[120];
-    Scanner scanner = { .path = s->path, .nc = c->config->nc, .deep = true };
+    Scanner scanner = { .path = s->path, .nc = c->config->nc, .deep = true, .split = s->name, .stop = c->opt->stop };
     s->objects_of = ARENA_ARRAY(c->a, int64_t, c->config->nc);
     s->pictures_of = ARENA_ARRAY(c->a, int64_t, c->config->nc);
     if (!s->objects_of || !s->pictures_of) return fail_nomem(err, (size_t)c->config->nc * sizeof(int64_t));

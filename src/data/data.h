@@ -68,17 +68,19 @@ typedef struct DatasetOptions {
     const char *title; /* of the lines that are logged: "train" */
     bool single_cls;   /* every object is of class 0, "item" */
     const int *classes;
-    size_t n_classes; /* > 0: only labels of these classes are kept (pictures all stay) */
-    double fraction;  /* (0, 1]: only the first round(n * fraction) pictures */
-    bool strict;      /* the first problem is an error, else it is logged and the picture dropped */
-    int threads;      /* that scan; 0: the caller's */
+    size_t n_classes;          /* > 0: only labels of these classes are kept (pictures all stay) */
+    double fraction;           /* (0, 1]: only the first round(n * fraction) pictures */
+    bool strict;               /* the first problem is an error, else it is logged and the picture dropped */
+    int threads;               /* that scan; 0: the caller's */
+    const volatile bool *stop; /* set by another thread or a signal handler: DYN_STOPPED; may be NULL */
 } DatasetOptions;
 #define DATASET_OPTIONS ((DatasetOptions) { .title = "data", .fraction = 1 })
 
 /* Finds the pictures of a split, checks each with its label file and keeps the good ones. Logs one line for each
  * problem
  * ("path:line: what; what happens") and a summary: "train: 128 images, 2 backgrounds, 0 corrupt". Fails with DYN_FORMAT
- * when none is left, DYN_IO when a source cannot be read, DYN_USAGE for options out of range. Files are only read. */
+ * when none is left, DYN_IO when a source cannot be read, DYN_USAGE for options out of range, DYN_STOPPED. Files are
+ * only read. */
 Status dataset_open(Dataset **ds, const DataConfig *config, const DataSources *from, const DatasetOptions *opt,
                     const Log *log, Error *err);
 void dataset_free(Dataset **ds);
@@ -231,12 +233,14 @@ typedef struct SynthOptions {
     double val;  /* share of pictures for the validation split */
     uint64_t seed;
     int threads;
+    const volatile bool *stop; /* as in DatasetOptions */
 } SynthOptions;
 enum { SYNTH_MAX_CLASSES = 8 };
 #define SYNTH_OPTIONS ((SynthOptions) { .n = 400, .classes = 6, .imgsz = 224, .val = 0.2 })
 
 /* Draws dir/images/{train,val}, dir/labels/{train,val} and dir/data.yaml; dir is made. The same options give the same
- * bytes. Fails with DYN_USAGE, DYN_IO. */
+ * bytes. data.yaml is written last, and one that was there is removed first: a folder that has it is whole. Fails with
+ * DYN_USAGE, DYN_IO, DYN_STOPPED. */
 Status synth_write(const char *dir, const SynthOptions *opt, const Log *log, Error *err);
 
 #endif

@@ -48,9 +48,11 @@ typedef struct Scan {
 } Scan;
 
 typedef struct Scanner {
-    char *const *path; /* of the pictures */
-    int nc;            /* <= 0: any class */
-    bool deep;         /* decode all pixels, and tell also what training takes as it is */
+    char *const *path;         /* of the pictures */
+    int nc;                    /* <= 0: any class */
+    bool deep;                 /* decode all pixels, and tell also what training takes as it is */
+    const char *split;         /* for the message of a stop */
+    const volatile bool *stop; /* may be NULL; true: DYN_STOPPED at the next picture */
 } Scanner;
 /* Picture `index` into its slot, a Scan whose arena is there and empty: a WorkFn, user is a Scanner. */
 void scan_picture(void *user, int64_t index, void *slot, int worker);

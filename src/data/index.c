@@ -115,7 +115,9 @@ static Status build(Index *x, const DataConfig *config, const DataSources *from,
     if (opt->fraction < 1) n = (size_t)nearbyint((double)n * opt->fraction);
     if (!(x->item = ARENA_ARRAY(ds->arena, DataItem, MAX(n, 1)))) return fail_nomem(err, n * sizeof *x->item);
     ds->item = x->item;
-    Scanner scanner = { .path = x->path, .nc = opt->single_cls ? 0 : config->nc };
+    Scanner scanner = {
+        .path = x->path, .nc = opt->single_cls ? 0 : config->nc, .split = opt->title, .stop = opt->stop
+    };
     TRY(scan_all(&scanner, (int64_t)n, opt->threads, keep, x, err));
     settle_polygons(x);
     log_info(x->log, "%s: %lld images, %lld backgrounds, %lld corrupt", opt->title, (long long)ds->n,

@@ -200,7 +200,10 @@ Status scan_all(const Scanner *scanner, int64_t n, int threads, ScanFn *fn, void
     if (status == DYN_OK)
         status = work_start(&w, threads, n, slot, SLOTS, sizeof *slot, scan_picture, (void *)scanner, err);
     for (int64_t i = 0; status == DYN_OK && (s = work_next(w, NULL)); i++) {
-        if (s->status == DYN_OK)
+        if (scanner->stop && *scanner->stop)
+            status = fail(err, DYN_STOPPED, "stopped after looking at %lld of the %lld pictures of %s", (long long)i,
+                          (long long)n, scanner->split);
+        else if (s->status == DYN_OK)
             status = fn(user, i, s, err);
         else
             *err = s->err, status = s->status;

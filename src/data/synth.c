@@ -5,8 +5,10 @@
 
 #include "base/work.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SLOTS = 8, MAX_PICTURES = 1000000 };
 static const char *const split_name[2] = { "train", "val" };
@@ -89,6 +91,19 @@ static Status make_folders(Arena *a, const Job *job, Error *err)
     return DYN_OK;
 }
 
+static void yaml_path(const Job *job, char path[4096])
+{
+    snprintf(path, 4096, "%s/data.yaml", job->dir);
+}
+
+/* A folder that is not whole must not look so. */
+static Status remove_yaml(const Job *job, Error *err)
+{
+    char path[4096];
+    yaml_path(job, path);
+    return unlink(path) == 0 || errno == ENOENT ? DYN_OK : fail_errno(err, "cannot remove '%s'", path);
+}
+
 static Status write_yaml(const Job *job, Error *err)
 {
     char path[4096], text[1024];
@@ -99,7 +114,7 @@ static Status write_yaml(const Job *job, Error *err)
         job->opt->n, job->opt->classes, (unsigned long long)job->opt->seed);
     for (int i = 0; i < job->opt->classes; i++)
         n += snprintf(text + n, sizeof text - (size_t)n, "  %d: %s\n", i, shape_name(i));
-    snprintf(path, sizeof path, "%s/data.yaml", job->dir);
+    yaml_path(job, path);
     return file_write(path, text, (size_t)n, err);
 }
 
@@ -127,9 +142,15 @@ Status synth_write(const char *dir, const SynthOptions *opt, const Log *log, Err
     Status s = a ? make_folders(a, &job, err) : fail_nomem(err, 0);
     arena_free(&a);
     TRY(s);
+    TRY(remove_yaml(&job, err));
     TRY(work_start(&w, opt->threads, opt->n, slots, SLOTS, sizeof *slots, make, &job, err));
-    while (s == DYN_OK && (slot = work_next(w, NULL))) {
-        if ((s = slot->status) != DYN_OK) *err = slot->err;
+    for (int i = 0; s == DYN_OK && (slot = work_next(w, NULL)); i++) {
+        if ((s = slot->status) != DYN_OK)
+            *err = slot->err;
+        else if (opt->stop && *opt->stop && i + 1 < opt->n)
+            s = fail(err, DYN_STOPPED,
+                     "stopped after %d of %d pictures: '%s' has no data.yaml yet; the same command draws all of it",
+                     i + 1, opt->n, dir);
         work_done(w);
     }
     work_stop(&w);
