@@ -237,6 +237,23 @@ static void sources_of_every_kind(void **state)
     assert_int_equal(count(out, "\n"), 2);
 }
 
+/* The batch that ran, which may be smaller than the one that was asked for; of several the largest. */
+static void predict_says_the_shape_that_ran(void **state)
+{
+    static const struct {
+        const char *what, *shape;
+    } want[] = { { "source=five/images/val/000000.jpg batch=8", "(1, 3, 64, 64)" },
+                 { "source=five/images/train batch=8", "(4, 3, 64, 64)" },
+                 { "source=five/images/train batch=3", "(3, 3, 64, 64)" },
+                 { "source=five/images/train batch=3 imgsz=[32,96] rect=False", "(3, 3, 32, 96)" },
+                 { "source=five/images/train", "(1, 3, 64, 64)" } };
+    assert_runs("synth out=five n=5 imgsz=64 classes=2");
+    for (size_t i = 0; i < COUNT_OF(want); i++) {
+        assert_runs("predict model=yolov8n.yaml imgsz=64 save=False %s", want[i].what);
+        assert_says(out, arena_printf(arena, "per image at shape %s\n", want[i].shape));
+    }
+}
+
 static void odd_pictures_are_read_or_refused(void **state)
 {
     needs_weights();
@@ -450,6 +467,7 @@ int main(void)
         cmocka_unit_test(options_change_what_is_found),
         cmocka_unit_test(predict_writes_its_files),
         cmocka_unit_test(sources_of_every_kind),
+        cmocka_unit_test(predict_says_the_shape_that_ran),
         cmocka_unit_test(odd_pictures_are_read_or_refused),
         cmocka_unit_test(benchmark_and_info_of_a_fresh_model),
         cmocka_unit_test(structure_is_that_of_a_version),

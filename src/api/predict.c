@@ -18,7 +18,7 @@ typedef struct PredictJob {
     Arena *a;  /* emptied after each picture */
     int64_t n_images, n_labels;
     double ms[3];
-    int64_t net[2];
+    int64_t net[3]; /* the largest batch so far: pictures, height, width */
 } PredictJob;
 
 static Status save_labels(PredictJob *j, const PredictResult *r, const char *stem, Error *err)
@@ -131,7 +131,7 @@ static Status on_picture(void *user, PredictResult *r, Error *err)
     if (j->dir && j->o->save) TRY(save_picture(j, r, stem, err));
     j->n_images++;
     j->ms[0] += r->preprocess_ms, j->ms[1] += r->inference_ms, j->ms[2] += r->postprocess_ms;
-    j->net[0] = r->net_h, j->net[1] = r->net_w;
+    if (r->net_n >= j->net[0]) j->net[0] = r->net_n, j->net[1] = r->net_h, j->net[2] = r->net_w;
     arena_release(j->a, mark);
     return DYN_OK;
 }
@@ -143,7 +143,7 @@ static void summary(PredictJob *j)
     char *text = arena_printf(
         j->a,
         "Speed: %.1fms preprocess, %.1fms inference, %.1fms postprocess per image at shape (%lld, 3, %lld, %lld)%s%s",
-        j->ms[0] / n, j->ms[1] / n, j->ms[2] / n, (long long)j->o->batch, (long long)j->net[0], (long long)j->net[1],
+        j->ms[0] / n, j->ms[1] / n, j->ms[2] / n, (long long)j->net[0], (long long)j->net[1], (long long)j->net[2],
         j->dir ? "\nResults saved to " : "", j->dir ? j->dir : "");
     if (text && j->n_labels)
         text = arena_printf(j->a, "%s\n%lld labels saved to %s/labels", text, (long long)j->n_labels, j->dir);

@@ -48,7 +48,8 @@ static Status run_batch(Detector *d, const PredictSpec *s, const Image *const *i
     double t2 = clock_ms();
     for (int64_t i = 0; i < n; i++)
         TRY(postprocess(s, &out, i, im[i], h, w, scratch, det[i], &n_det[i], err));
-    *timing = (PredictResult) { .net_h = h,
+    *timing = (PredictResult) { .net_n = n,
+                                .net_h = h,
                                 .net_w = w,
                                 .preprocess_ms = (t1 - t0) / (double)n,
                                 .inference_ms = (t2 - t1 - out.compile_ms) / (double)n,

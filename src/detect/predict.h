@@ -25,7 +25,7 @@ typedef struct PredictResult {
     const Image *image;   /* the original; the callback may draw on it */
     const Detection *det; /* original pixels, best first */
     size_t n;
-    int64_t net_h, net_w; /* network input */
+    int64_t net_n, net_h, net_w; /* network input: pictures of its batch, pixels */
     int64_t index, total;
     double preprocess_ms, inference_ms, postprocess_ms; /* of this picture's share of its batch */
 } PredictResult;
