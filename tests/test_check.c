@@ -283,6 +283,49 @@ static void pictures_labels_and_pairs(void **state)
     forget();
 }
 
+/* A JPEG whose data stops early is told once, with what is made of it, by whoever reads it; strict refuses it. */
+static void a_jpeg_that_is_cut(void **state)
+{
+    static const char told[] = "set/images/train/cut.jpg: JPEG is truncated: the data ends at byte ",
+                      then[] = ", before the last pixels; used as far as it goes, the rest is grey\n",
+                      job[] = "model=yolov8n.yaml data=set imgsz=64 project=cut plots=False workers=0";
+    char *bytes;
+    size_t n;
+    new_set("train: images/train\nval: images/val\nnames: [a]\n");
+    put_picture("images/train/a.jpg", 80, 60, 1);
+    put_picture("images/train/b.jpg", 80, 60, 2);
+    copy("images/train/b.jpg", "images/val/c.jpg");
+    put_text("labels/train/a.txt", "0 .5 .5 .5 .5\n");
+    put_text("labels/train/b.txt", "0 .5 .5 .5 .5\n");
+    put_text("labels/val/c.txt", "0 .5 .5 .5 .5\n");
+    cut("images/train/a.jpg", "images/train/cut.jpg", 0.8);
+    put_text("labels/train/cut.txt", "0 .5 .5 .5 .5\n");
+    assert_runs("train %s epochs=2", job);
+    assert_int_equal(count(errs, "cut.jpg"), 1);
+    assert_says(errs, arena_printf(arena, "WARNING: train: %s", told));
+    assert_says(errs, then);
+    assert_runs("val %s split=train", job);
+    assert_int_equal(count(errs, "cut.jpg"), 1);
+    assert_says(errs, arena_printf(arena, "WARNING: train: %s", told));
+    assert_says(errs, then);
+    assert_runs("predict model=yolov8n.yaml source=set/images/train imgsz=64 save=False");
+    assert_int_equal(count(errs, "cut.jpg"), 1);
+    assert_says(errs, "WARNING: skipped: 'set/images/train/cut.jpg': JPEG is truncated: the data ends at byte ");
+    assert_runs("check data=set split=train");
+    assert_int_equal(count(out, "cut.jpg"), 1);
+    assert_says(out, arena_printf(arena, "warning: train: %s", told));
+    assert_says(out, then);
+    assert_int_equal(run("check data=set split=train strict=True"), 1);
+    assert_refuses(1, told, "train %s strict=True", job);
+    assert_int_equal(run("val %s split=train strict=True", job), 1);
+    assert_says(errs, arena_printf(arena, "dynyolo: %s", told));
+    assert_ok(file_read(arena, "set/images/train/b.jpg", 1 << 24, &bytes, &n, &err));
+    put("images/train/cut.jpg", bytes, n - 2); /* the mark alone is missing: nothing is grey */
+    assert_runs("train %s epochs=1", job);
+    assert_says(errs, "cut.jpg: JPEG without an end mark; used as far as it goes\n");
+    forget();
+}
+
 /* What a person sees: the same problems, one a line, and the tables. */
 static void text_for_people(void **state)
 {
@@ -405,9 +448,13 @@ static void strict_and_skipping_runs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_row_of_the_specification), cmocka_unit_test(every_bad_row_of_a_file),
-        cmocka_unit_test(pictures_labels_and_pairs),      cmocka_unit_test(text_for_people),
-        cmocka_unit_test(good_sets_and_strictness),       cmocka_unit_test(check_agrees_with_training),
+        cmocka_unit_test(every_row_of_the_specification),
+        cmocka_unit_test(every_bad_row_of_a_file),
+        cmocka_unit_test(pictures_labels_and_pairs),
+        cmocka_unit_test(a_jpeg_that_is_cut),
+        cmocka_unit_test(text_for_people),
+        cmocka_unit_test(good_sets_and_strictness),
+        cmocka_unit_test(check_agrees_with_training),
         cmocka_unit_test(strict_and_skipping_runs),
     };
     return cmocka_run_group_tests(tests, command_setup, command_teardown);

@@ -47,6 +47,7 @@ typedef struct Polygon {
 typedef struct DataItem {
     const char *path;
     int w, h; /* of the picture, EXIF orientation applied */
+    bool cut; /* a JPEG that lacks its end: read as far as it goes, the rest is grey; told by the scan */
     int n_labels;
     const Label *label;     /* [n_labels]; not clipped: values are within -0.01 and 1.01 */
     const Polygon *polygon; /* [n_labels], or NULL */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The index of a split: every picture checked with its label file (spec 5.3, 5.5), by several threads, told in order.
- * There is no label cache: a picture costs the header and the last two bytes of a JPEG and its label file. */
+ * There is no label cache: a picture costs the header and the last two bytes of a JPEG and its label file; only a JPEG
+ * without its end is decoded, to tell what is lacking. */
 #include "data/data_impl.h"
 
 #include <math.h>
@@ -73,7 +74,9 @@ static Status keep(void *user, int64_t index, const Scan *s, Error *err)
         ds->corrupt++;
         return DYN_OK;
     }
-    *item = (DataItem) { .path = x->path[index], .w = s->facts.info.w, .h = s->facts.info.h };
+    *item = (DataItem) {
+        .path = x->path[index], .w = s->facts.info.w, .h = s->facts.info.h, .cut = s->facts.jpeg_end_missing
+    };
     TRY(keep_labels(x, &s->labels, item, err));
     ds->backgrounds += !s->has_file || s->labels.n == 0;
     ds->n_labels += item->n_labels;

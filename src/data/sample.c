@@ -6,12 +6,13 @@
 #include <stdatomic.h>
 #include <string.h>
 
-static Status decode(const char *path, Arena *a, Image *im, Error *err)
+/* Only what the scan has told of may lack its end: a file that was cut since then is as bad as any other. */
+static Status decode(const DataItem *item, Arena *a, Image *im, Error *err)
 {
     char *bytes;
     size_t n;
-    TRY(file_read(a, path, IMAGE_MAX_FILE, &bytes, &n, err));
-    return image_decode_tolerant(bytes, n, path, im, err);
+    TRY(file_read(a, item->path, IMAGE_MAX_FILE, &bytes, &n, err));
+    return (item->cut ? image_decode_tolerant : image_decode)(bytes, n, item->path, im, err);
 }
 
 /* A picture of its own, resized. */
@@ -21,7 +22,7 @@ static Status load(const Pictures *p, const DataItem *item, Image *im, Error *er
     Image full;
     Arena *a = arena_new();
     if (!a) return fail_nomem(err, 0);
-    Status s = decode(item->path, a, &full, err);
+    Status s = decode(item, a, &full, err);
     arena_free(&a);
     TRY(s);
     if (full.w != item->w || full.h != item->h) {

@@ -88,8 +88,8 @@ static void hash_pixels(const Image *im, uint64_t out[2])
     out[0] = a, out[1] = b;
 }
 
-/* Decodes as the loader will, after the quick look found nothing. */
-static void look_at_pixels(Scan *s, const char *path)
+/* Decodes as the loader will, after the quick look found nothing, or a JPEG without its end. */
+static void look_at_pixels(Scan *s, const char *path, bool deep)
 {
     Error err;
     Image im;
@@ -115,7 +115,8 @@ static void look_at_pixels(Scan *s, const char *path)
         image_free(&im);
         return;
     }
-    /* The scan takes a JPEG by its header: only the loader will find out. */
+    /* The quick look takes a JPEG by its header: only the loader will find out. */
+    if (!deep && status != DYN_NOMEM) return;
     size_t before = s->n;
     find_failure(s, path, &err);
     if (s->n > before) s->finding[before].then = "the picture comes grey and without labels";
@@ -173,7 +174,7 @@ void scan_picture(void *user, int64_t index, void *slot, int worker)
     Scan *s = slot;
     *s = (Scan) { .a = s->a };
     look_at_picture(s, path);
-    if (!s->refused && scanner->deep) look_at_pixels(s, path);
+    if (!s->refused && (scanner->deep || s->facts.jpeg_end_missing)) look_at_pixels(s, path, scanner->deep);
     if (!s->refused || scanner->deep) look_at_labels(s, path, scanner);
 }
 
