@@ -6,8 +6,8 @@
                                      tests/data/pt_yolov8{n,s}.txt: "name dtype shape first sum" of each state_dict entry
   tools/golden_pt.py --check A.pt B.safetensors    PyTorch's safe loader reads A.pt (written by us) as what B holds
 
-Classes that a checkpoint names are replaced by empty torch.nn.Module subclasses, so that names and order come from PyTorch's own
-state_dict and no detector package is needed.
+The same command gives the same bytes. Classes that a checkpoint names are replaced by empty torch.nn.Module subclasses, so that
+names and order come from PyTorch's own state_dict and no detector package is needed.
 """
 import json
 import os
@@ -204,6 +204,21 @@ def overlapping(path, n=8, size=512):
         f.write(body + central + struct.pack("<IHHHHIIH", 0x06054b50, 0, 0, len(entries), len(entries), len(central), len(body), 0))
 
 
+def legacy(path):
+    """The format before zip files. It names a storage by its address, which is another one in each process: 0 here."""
+    def pickled(text):
+        return b"X" + struct.pack("<I", len(text)) + text
+
+    t = torch.ones(2)
+    torch.save({"a": t}, path, _use_new_zipfile_serialization=False)
+    with open(path, "rb") as f:
+        data = f.read()
+    key = pickled(str(t.storage()._cdata).encode())
+    assert data.count(key) == 2, "once in the pickle, once in the list of storages"
+    with open(path, "wb") as f:
+        f.write(data.replace(key, pickled(b"0")))
+
+
 def table(path, out):
     ckpt = load_with_stand_ins(path)
     model = ckpt.get("ema") or ckpt["model"]
@@ -219,8 +234,8 @@ def make(weights):
     write_safetensors(OUT + "pt_state.safetensors", state(), {"by": "golden_pt.py", "note": "caf\u00e9 \"x\""})
     torch.save({"state_dict": state(), "epoch": 4}, OUT + "pt_nested.pt", pickle_protocol=4)
     repack(OUT + "pt_state.pt", OUT + "pt_deflated.pt", zipfile.ZIP_DEFLATED)
-    torch.save({"a": torch.ones(2)}, OUT + "pt_legacy.pt", _use_new_zipfile_serialization=False)
-    torch.jit.script(nn.Linear(2, 2)).save(OUT + "pt_script.pt")
+    legacy(OUT + "pt_legacy.pt")
+    torch.jit.script(nn.PReLU()).save(OUT + "pt_script.pt")  # one constant: several are written in the order of a set
     bag = fake_class("ultralytics.utils.IterableSimpleNamespace")
     args = {"task": "detect", "imgsz": 320, "lr0": 0.01, "cfg": None, "freeze": [0, 1]}
     ema = detector().half()
