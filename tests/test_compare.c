@@ -38,7 +38,7 @@ static Comparison made_up(CompareModel m[3], CompareRun run[9])
     m[0] = (CompareModel) { "base", "base.yaml", NULL, 2e6, 8, 9, 10, 5, 20, 100, 90, run };
     m[1] = (CompareModel) { "other", "a/other.yaml", NULL, 3e6, 10, 6, 9, NAN, 25, 101, 90, run + 3 };
     m[2] = (CompareModel) { "none", "none.yaml", "no such file", NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, run + 6 };
-    return (Comparison) { m, 3, 3, seed, 64, 4, "all alike" };
+    return (Comparison) { m, 3, 3, seed, 64, 4, "all alike", FITNESS_CLASSIC };
 }
 
 /* Field k (from 0) of line `line` of a CSV without commas inside the fields before it. */
@@ -93,6 +93,9 @@ static void figures_are_those_worked_out_by_hand(void **state)
     near(field(csv, 2, column(csv, "params")), 3e6);
     near(field(csv, 3, column(csv, "seeds_done")), 0);
     assert_says(csv, "\"the loss, \"\"cls\"\", is not a number\"");
+    assert_says(text, "the epoch with the best 0.1 mAP50 + 0.9 mAP50-95, mean");
+    c.fitness = FITNESS_MAP;
+    assert_says(compare_text(arena, &c), "the epoch with the best mAP50-95, mean");
     assert_says(text, "0.667 ± 0.208");
     assert_says(text, "0.700 ± 0.141 (+0.150)");
     assert_says(text, "3.000 (+50.0%)");

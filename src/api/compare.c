@@ -205,7 +205,7 @@ static Status train_one(CompareJob *j, size_t i, size_t k, size_t turn, Error *e
             if (!(run->failed = arena_strdup(j->a, err->text))) return fail_nomem(err, 1);
         }
     }
-    TRY(compare_run_read(j->a, csv, j->rules.fitness, run, err));
+    TRY(compare_run_read(j->a, csv, j->c.fitness, run, err));
     return write_report(j, &text, err);
 }
 

@@ -19,7 +19,6 @@ typedef struct CompareJob {
     int64_t nc;      /* classes to train */
     int64_t n_train; /* pictures */
     Comparison c;
-    MetricRules rules;
 } CompareJob;
 
 /* Models and seeds of the options into j->c; the folder, made or gone on with, into j->dir; and with it the options

@@ -169,7 +169,8 @@ static Status read_lists(CompareJob *j, Error *err)
 Status compare_options(CompareJob *j, Error *err)
 {
     bool resume = !option_false(j->o.resume);
-    TRY(metric_rules(j->o.metrics, &j->rules, err));
+    MetricRules rules;
+    TRY(metric_rules(j->o.metrics, &rules, err));
     if (!resume) TRY(read_lists(j, err)); /* what is wrong there leaves no folder behind */
     TRY(resume ? old_folder(j, err) : run_folder(&j->o, DYN_COMPARE, j->a, &j->dir, err));
     char *args = path_join(j->a, j->dir, "args.yaml");
@@ -178,7 +179,8 @@ Status compare_options(CompareJob *j, Error *err)
     TRY(dir_claim(j->dir, &j->claim, err));
     if (file_exists(args)) TRY(go_on(j, args, err));
     if (resume) TRY(read_lists(j, err));
-    TRY(metric_rules(j->o.metrics, &j->rules, err)); /* of the folder, when it goes on */
+    TRY(metric_rules(j->o.metrics, &rules, err)); /* of the folder, when it goes on */
+    j->c.fitness = rules.fitness;
     return write_args(j->dir, &j->o, DYN_COMPARE, err);
 }
 

@@ -191,8 +191,8 @@ static void add_explanations(Text *t, const Comparison *c)
     long long size = c->imgsz, batch = c->batch;
     text_add(t,
              "\nIn brackets: the difference to %s, over the seeds that both have done. mAP: of the epoch with the best "
-             "0.1 mAP50 + 0.9 mAP50-95%s.\n",
-             c->model[0].name,
+             "%s%s.\n",
+             c->model[0].name, c->fitness == FITNESS_MAP ? "mAP50-95" : "0.1 mAP50 + 0.9 mAP50-95",
              c->n_seeds > 1 ? ", mean ± standard deviation over seeds" : "; one seed, so nothing tells its spread");
     text_add(t,
              "GFLOPs: one picture of %lldx%lld, 2 per multiply-accumulate; true: mixing of kernels, routing, attention "

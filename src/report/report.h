@@ -148,6 +148,7 @@ typedef struct Comparison {
     const int64_t *seed;
     int64_t imgsz, batch; /* as trained */
     const char *facts;    /* what all have in common, a line or more */
+    FitnessRule fitness;  /* by which the best epoch is chosen */
 } Comparison;
 /* The epochs of a results.csv, none when there is no such file. done and failed are the caller's. */
 Status compare_run_read(Arena *a, const char *csv, FitnessRule rule, CompareRun *run, Error *err);
