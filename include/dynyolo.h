@@ -205,7 +205,7 @@ typedef struct DynMetrics {
 typedef enum DynEventKind {
     DYN_EVENT_BATCH,  /* progress within an epoch or a pass; text is a status line to overwrite */
     DYN_EVENT_EPOCH,  /* an epoch or pass is complete; text is its final line */
-    DYN_EVENT_RESULT, /* predict: one picture is done */
+    DYN_EVENT_RESULT, /* predict: one picture is done; text is its line, NULL with verbose=False */
     DYN_EVENT_TABLE,  /* several lines to print as they are */
     DYN_EVENT_JSON    /* machine-readable lines for standard output (benchmark and check with format=json) */
 } DynEventKind;

@@ -151,6 +151,10 @@ static void defaults_are_those_that_users_know(void **state)
         { DYN_PREDICT, "save_txt", 0 },
         { DYN_PREDICT, "show_labels", 1 },
         { DYN_PREDICT, "agnostic_nms", 0 },
+        { DYN_BENCHMARK, "batch", 1 },
+        { DYN_SYNTH, "imgsz", 224 },
+        { DYN_COMPARE, "batch", 16 },
+        { DYN_COMPARE, "rect", 0 },
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         DynOptions o;

@@ -54,6 +54,11 @@ static void help_and_version(void **state)
     assert_runs("--version");
     assert_string_equal(out, dyn_version() ? arena_printf(arena, "%s\n", dyn_version()) : "");
     assert_runs("version");
+    assert_runs("help synth"); /* the mode's own defaults and words; nothing is listed that is not there */
+    assert_says(out, "  imgsz           size   224       long side of a picture, pixels\n");
+    assert_null(strstr(out, "without effect"));
+    assert_runs("help val");
+    assert_says(out, "  rect            bool   True      ");
     assert_refuses(2, "no such mode", "help tarin");
     assert_runs(" ");
     assert_says(out, "usage:");
@@ -252,6 +257,17 @@ static void predict_says_the_shape_that_ran(void **state)
         assert_runs("predict model=yolov8n.yaml imgsz=64 save=False %s", want[i].what);
         assert_says(out, arena_printf(arena, "per image at shape %s\n", want[i].shape));
     }
+}
+
+static void verbose_is_a_line_for_each_picture(void **state)
+{
+    assert_runs("predict model=yolov8n.yaml imgsz=64 save=False source=five/images/train");
+    assert_int_equal(count(out, ".jpg: "), 4);
+    assert_runs("predict model=yolov8n.yaml imgsz=64 save=False source=five/images/train verbose=False");
+    assert_int_equal(count(out, "\n"), 1);
+    assert_says(out, "Speed: ");
+    assert_runs("predict model=yolov8n.yaml imgsz=64 save=False source=five/images/train verbose=False format=json");
+    assert_int_equal(count(out, "{\"path\""), 4);
 }
 
 static void odd_pictures_are_read_or_refused(void **state)
@@ -468,6 +484,7 @@ int main(void)
         cmocka_unit_test(predict_writes_its_files),
         cmocka_unit_test(sources_of_every_kind),
         cmocka_unit_test(predict_says_the_shape_that_ran),
+        cmocka_unit_test(verbose_is_a_line_for_each_picture),
         cmocka_unit_test(odd_pictures_are_read_or_refused),
         cmocka_unit_test(benchmark_and_info_of_a_fresh_model),
         cmocka_unit_test(structure_is_that_of_a_version),

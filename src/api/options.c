@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Options: one row each. Parsing, ranges, help, args.yaml and the documentation all read this table. Keys, defaults and
- * meaning follow spec 12.2; what is ours alone says so in its help. */
+ * Options: one row each, or one for each meaning or default that a key has in some modes. Parsing, ranges, help,
+ * args.yaml and the documentation all read this table. Keys, defaults and meaning follow spec 12.2. */
 #include "api/options.h"
 
 #include <math.h>
@@ -55,36 +55,45 @@ static const DynOptionRow rows[] = {
     TEXT_ROW("data", data, NULL, T | V | K, "data set YAML, or a folder that holds one"),
     TEXT_ROW("source", source, NULL, P, "picture, folder, glob or .txt list"),
     TEXT_ROW("in", in, NULL, C, "file to convert"),
-    TEXT_ROW("out", out, NULL, C | S, "file or folder to write"),
+    TEXT_ROW("out", out, NULL, C, "file to write"),
+    TEXT_ROW("out", out, NULL, S, "folder to write"),
     TEXT_ROW("project", project, NULL, T | V | P, "folder for runs (default runs/detect)"),
     TEXT_ROW("name", name, NULL, T | V | P, "name of the run (default: the mode, numbered)"),
-    BOOL_ROW(exist_ok, "False", T | V | P, "write into an existing run folder; compare: go on with it"),
+    BOOL_ROW(exist_ok, "False", T1 | V | P, "write into an existing run folder"),
+    BOOL_ROW(exist_ok, "False", M, "go on with the comparison in an existing folder"),
     TEXT_ROW("device", device, "cpu", T | V | P | I | B, "cpu, or ref (plain C, slow)"),
     INT_ROW(threads, "0", 0, 1024, T | V | P | B, "compute threads, 0: all cores"),
-    INT_ROW(workers, "2", 0, 64, T | V | P | K, "threads that load pictures"),
+    INT_ROW(workers, "2", 0, 64, T | V | P | K, "threads that read pictures"),
     TEXT_ROW("precision", precision, "auto", T | V | P | I | B, "auto, f32 or bf16"),
     BOOL_ROW(half, "False", V | P | B, "16-bit inference: precision=bf16"),
     BOOL_ROW(amp, "True", T, "False: precision=f32"),
-    { "imgsz", DYN_SIZE, AT(imgsz), "640", 32, 16384, T | V | P | I | S | B,
-      "network input size, a multiple of the stride; [h, w] for predict" },
-    INT_ROW(batch, "16", 1, 4096, T | V | P | B, "pictures per batch"),
+    { "imgsz", DYN_SIZE, AT(imgsz), "640", 32, 16384, T | V | I, "network input size, a multiple of the stride" },
+    { "imgsz", DYN_SIZE, AT(imgsz), "640", 32, 16384, P | B,
+      "network input size, a multiple of the stride; or [height, width]" },
+    { "imgsz", DYN_SIZE, AT(imgsz), "224", 64, 2048, S, "long side of a picture, pixels" },
+    INT_ROW(batch, "16", 1, 4096, T | V, "pictures per batch"),
+    INT_ROW(batch, "1", 1, 4096, P | B, "pictures per batch"),
     INT_ROW(seed, "0", 0, 9007199254740992.0, T1 | I | S, "random seed"),
     TEXT_ROW("seeds", seeds, "0", M, "random seeds; each model is trained with each: 0,1"),
-    BOOL_ROW(verbose, "True", T | V | P | I, "per-class rows, per-layer table"),
-    BOOL_ROW(save, "True", T1 | P, "write checkpoints / annotated pictures"),
+    BOOL_ROW(verbose, "True", T | V, "a row for each class in the table of the results"),
+    BOOL_ROW(verbose, "True", P, "a line for each picture"),
+    BOOL_ROW(verbose, "True", I, "a row for each layer"),
+    BOOL_ROW(save, "True", T1, "write a checkpoint after each epoch, not only after the last"),
+    BOOL_ROW(save, "True", P, "write the pictures with their boxes"),
     BOOL_ROW(plots, "True", T | V, "write curves and pictures"),
     TEXT_ROW("scale_letter", scale_letter, NULL, T | I, "n, s, m, l or x when the file name has none (also scale=s)"),
     INT_ROW(nc, "0", 0, 100000, I | B, "class count in place of the model file's"),
     INT_ROW(epochs, "100", 1, 1000000, T, "epochs"),
     FLOAT_ROW(time, "0", 0, 1e6, T, "hours to train, in place of epochs; 0: not limited"),
     INT_ROW(patience, "100", 0, 1000000, T, "epochs without a better result before stopping, 0: never"),
-    INT_ROW(save_period, "-1", -1, 1000000, T, "also keep a checkpoint every K epochs"),
+    INT_ROW(save_period, "-1", -1, 1000000, T, "also keep a checkpoint every so many epochs; below 1: none"),
     TEXT_ROW("cache", cache, "False", T | V, "True or ram: keep resized pictures in memory"),
     TEXT_ROW("pretrained", pretrained, "True", T, "True, False, or a weights file"),
     FRACTION_ROW(min_transfer, "0.0", T, "least part of the model's items that weights must give, else an error"),
     TEXT_ROW("optimizer", optimizer, "auto", T, "auto, SGD, Adam, AdamW, Adamax, NAdam, RAdam or RMSProp"),
     BOOL_ROW(single_cls, "False", T | V, "all classes as one"),
-    BOOL_ROW(rect, "False", T | V | P, "batches of similar aspect ratio, least padding"),
+    BOOL_ROW(rect, "False", T, "batches of similar aspect ratio, least padding"),
+    BOOL_ROW(rect, "True", V | P, "batches of similar aspect ratio, least padding"),
     BOOL_ROW(cos_lr, "False", T, "cosine learning rate"),
     INT_ROW(close_mosaic, "10", 0, 1000000, T, "last epochs without mosaic"),
     TEXT_ROW("resume", resume, "False", T1, "True with model=RUN/weights/last.safetensors: go on"),
@@ -93,7 +102,7 @@ static const DynOptionRow rows[] = {
     TEXT_ROW("parity", parity, NULL, T,
              "published: temperatures of dynamic modules are never stepped, as in the recipes"),
     TEXT_ROW("structure", structure, NULL, T | I,
-             "of a description: classic, or current: as from 8.4.0 on (first convolution of SPPF without activation)"),
+             "what a description builds: classic, or current: as from 8.4.0 on (SPPF begins without activation)"),
     TEXT_ROW("freeze", freeze, NULL, T, "number of first rows, or a list of rows, that are not trained"),
     FRACTION_ROW(multi_scale, "0.0", T, "vary the size of batches by this fraction"),
     BOOL_ROW(val, "True", T, "validate after each epoch"),
@@ -108,7 +117,7 @@ static const DynOptionRow rows[] = {
     FLOAT_ROW(cls, "0.5", 0, 1e6, T, "gain of the class loss"),
     FLOAT_ROW(dfl, "1.5", 0, 1e6, T, "gain of the distribution focal loss"),
     FRACTION_ROW(cls_pw, "0.0", T,
-                 "class loss by rarity: weights (1/objects)^cls_pw, mean 1, from the training labels; 0: all alike"),
+                 "rare classes weigh more in the class loss: (1 / objects)^cls_pw, mean 1; 0: all alike"),
     INT_ROW(nbs, "64", 1, 1000000, T, "nominal batch: gradients accumulate up to it"),
     FRACTION_ROW(hsv_h, "0.015", T, "hue jitter"),
     FRACTION_ROW(hsv_s, "0.7", T, "saturation jitter"),
@@ -126,14 +135,15 @@ static const DynOptionRow rows[] = {
     FRACTION_ROW(cutmix, "0.0", T, "probability of cutmix"),
     TEXT_ROW("split", split, "val", V, "val, test or train"),
     TEXT_ROW("split", split, NULL, K, "only train, val or test (default: all that the data set has)"),
-    BOOL_ROW(strict, "False", T | V | K,
-             "a bad picture or label file is an error, in place of being left out; check: warnings are errors"),
+    BOOL_ROW(strict, "False", T | V, "a bad picture or label file is an error, in place of being left out"),
+    BOOL_ROW(strict, "False", K, "warnings make it fail, too"),
     BOOL_ROW(save_json, "False", V, "predictions.json in COCO's form"),
     INT_ROW(category_base, "1", 0, 1, V, "category id of class 0 in predictions.json; COCO has its own ids"),
     TEXT_ROW(
         "metrics", metrics, "classic", T | V,
         "classic, or current: mAP, matching and fitness as from 8.4.37 on (mAP is lower where recall ends below 1)"),
-    FRACTION_ROW(conf, NULL, V | P | T, "score threshold (0.25 predict, 0.001 val)"),
+    FRACTION_ROW(conf, NULL, V | T, "score threshold of validations (default 0.001)"),
+    FRACTION_ROW(conf, NULL, P, "score threshold (default 0.25)"),
     FRACTION_ROW(iou, "0.7", V | P | T, "NMS IoU"),
     INT_ROW(max_det, "300", 1, 100000, V | P | T, "boxes per picture at most"),
     TEXT_ROW("classes", classes, NULL, T | V | P, "only these class ids: 0 or [0, 2]"),
@@ -146,9 +156,10 @@ static const DynOptionRow rows[] = {
     BOOL_ROW(show_conf, "True", P, "write scores on boxes"),
     BOOL_ROW(show_boxes, "True", P, "draw boxes"),
     INT_ROW(line_width, "0", 0, 1000, P, "line width of boxes, 0: by picture size"),
-    TEXT_ROW("format", format, NULL, P | B, "json: one line of JSON per picture / one JSON object on standard output"),
+    TEXT_ROW("format", format, NULL, P, "json: one line of JSON per picture on standard output"),
+    TEXT_ROW("format", format, NULL, B, "json: one JSON object on standard output"),
     TEXT_ROW("format", format, NULL, K, "json: one line of JSON per problem, split and class on standard output"),
-    INT_ROW(n, "400", 1, 10000000, S, "pictures to draw (a fifth of them for validation)"),
+    INT_ROW(n, "400", 2, 1000000, S, "pictures to draw (a fifth of them for validation)"),
     { "classes", DYN_INT, AT(n_classes), "6", 1, 8, S, "shape classes" },
     INT_ROW(iters, "20", 1, 1000000, B | M, "timed runs"),
     { "train", DYN_BOOL, AT(train_step), "False", 0, 1, B, "time a training step in place of inference" },
@@ -306,13 +317,15 @@ void dyn_options_defaults(DynOptions *o, DynMode mode)
 {
     Error err;
     memset(o, 0, sizeof *o);
-    o->conf = NAN; /* not given: each mode has its own */
-    for (size_t i = 0; i < COUNT_OF(rows); i++)
-        if (rows[i].def && rows[i].offset != NO_EFFECT) assign(o, &rows[i], rows[i].def, &err);
-    if (mode == DYN_VAL || mode == DYN_PREDICT) o->rect = true;
-    if (mode == DYN_PREDICT || mode == DYN_BENCHMARK) o->batch = 1;
-    if (mode == DYN_CHECK) o->split = NULL;
-    if (mode == DYN_SYNTH) o->imgsz[0] = o->imgsz[1] = 224;
+    o->conf = NAN;                    /* not given: each mode has its own */
+    for (int own = 0; own < 2; own++) /* the mode's own rows last */
+        for (const DynOptionRow *r = rows; r < rows + COUNT_OF(rows); r++) {
+            if ((r->modes >> mode & 1) != (unsigned)own || r->offset == NO_EFFECT) continue;
+            if (r->def)
+                assign(o, r, r->def, &err);
+            else if (r->type == DYN_TEXT)
+                memset((char *)o + r->offset, 0, options_size(r));
+        }
 }
 
 bool options_known(const char *key, DynMode mode, bool *here)

@@ -89,17 +89,23 @@ static char *json_of(PredictJob *j, const PredictResult *r)
     return copy;
 }
 
+/* "image 3/20 a.jpg: 480x640 2 cats, 7.1ms" */
+static char *line_of(const PredictJob *j, const PredictResult *r)
+{
+    const Model *m = j->model->m;
+    char *counts = counts_text(j->a, r->det, r->n, (const char *const *)m->names, (int32_t)m->nc);
+    return counts ? arena_printf(j->a, "image %lld/%lld %s: %lldx%lld %s%.1fms", (long long)r->index + 1,
+                                 (long long)r->total, r->path, (long long)r->net_h, (long long)r->net_w, counts,
+                                 r->inference_ms)
+                  : NULL;
+}
+
 static Status tell(PredictJob *j, const PredictResult *r, Error *err)
 {
     const Model *m = j->model->m;
     DynDetection *det = ARENA_ARRAY(j->a, DynDetection, r->n + 1);
-    char *counts = counts_text(j->a, r->det, r->n, (const char *const *)m->names, (int32_t)m->nc);
-    char *text = counts ? arena_printf(j->a, "image %lld/%lld %s: %lldx%lld %s%.1fms", (long long)r->index + 1,
-                                       (long long)r->total, r->path, (long long)r->net_h, (long long)r->net_w, counts,
-                                       r->inference_ms)
-                        : NULL;
-    char *json = j->o->format ? json_of(j, r) : NULL;
-    if (!det || !text || (j->o->format && !json)) return fail_nomem(err, r->n * sizeof *det);
+    char *text = j->o->verbose ? line_of(j, r) : NULL, *json = j->o->format ? json_of(j, r) : NULL;
+    if (!det || (j->o->verbose && !text) || (j->o->format && !json)) return fail_nomem(err, r->n * sizeof *det);
     setup_detections(r->det, r->n, det);
     if (j->event)
         j->event(j->user, &(DynEvent) { .kind = DYN_EVENT_RESULT,
@@ -140,11 +146,10 @@ static void summary(PredictJob *j)
 {
     double n = (double)j->n_images;
     if (!j->n_images) return;
-    char *text = arena_printf(
-        j->a,
-        "Speed: %.1fms preprocess, %.1fms inference, %.1fms postprocess per image at shape (%lld, 3, %lld, %lld)%s%s",
-        j->ms[0] / n, j->ms[1] / n, j->ms[2] / n, (long long)j->net[0], (long long)j->net[1], (long long)j->net[2],
-        j->dir ? "\nResults saved to " : "", j->dir ? j->dir : "");
+    char speed[160], *text = arena_printf(j->a, "%s at shape (%lld, 3, %lld, %lld)%s%s",
+                                          speed_text(speed, sizeof speed, j->ms[0] / n, j->ms[1] / n, -1, j->ms[2] / n),
+                                          (long long)j->net[0], (long long)j->net[1], (long long)j->net[2],
+                                          j->dir ? "\nResults saved to " : "", j->dir ? j->dir : "");
     if (text && j->n_labels)
         text = arena_printf(j->a, "%s\n%lld labels saved to %s/labels", text, (long long)j->n_labels, j->dir);
     if (text && j->event) j->event(j->user, &(DynEvent) { .kind = DYN_EVENT_TABLE, .text = text });

@@ -63,38 +63,21 @@ static void usage(FILE *f)
     fprintf(f, "\ndynyolo help MODE lists the options of a mode; dynyolo version prints the version.\n");
 }
 
-/* What the mode begins with, which may differ from the row's default; numbers as the row writes them. */
-static const char *default_text(const DynOptions *o, const DynOptionRow *r, char *buf, size_t n)
-{
-    const char *at = (const char *)o + r->offset;
-    bool b;
-    int64_t i;
-    if (!r->def) return "-";
-    if (r->type == DYN_BOOL) return memcpy(&b, at, sizeof b), b ? "True" : "False";
-    if (r->type != DYN_INT) return r->def;
-    memcpy(&i, at, sizeof i);
-    snprintf(buf, n, "%lld", (long long)i);
-    return buf;
-}
-
 static void help(const Command *c)
 {
     static const char *const types[] = { "bool", "int", "float", "0..1", "text", "size" };
-    char def[32];
     size_t n;
+    int without_effect = 0;
     const DynOptionRow *row = dyn_option_rows(&n);
-    DynOptions o;
-    dyn_options_defaults(&o, c->mode);
     printf("dynyolo %s: %s\n\n%s\n\noptions (key=value)\n", c->name, c->summary, c->example);
     for (size_t i = 0; i < n; i++) {
         if (!(row[i].modes >> c->mode & 1) || row[i].offset == (size_t)-1) continue;
-        printf("  %-15s %-6s %-9s %s\n", row[i].key, types[row[i].type], default_text(&o, &row[i], def, sizeof def),
-               row[i].help);
+        printf("  %-15s %-6s %-9s %s\n", row[i].key, types[row[i].type], row[i].def ? row[i].def : "-", row[i].help);
     }
-    printf("\nfor compatibility, without effect:");
     for (size_t i = 0; i < n; i++)
-        if ((row[i].modes >> c->mode & 1) && row[i].offset == (size_t)-1) printf(" %s", row[i].key);
-    printf("\n");
+        if ((row[i].modes >> c->mode & 1) && row[i].offset == (size_t)-1)
+            printf("%s %s", without_effect++ ? "" : "\nfor compatibility, without effect:", row[i].key);
+    if (without_effect) printf("\n");
 }
 
 static int fail_usage(const char *text)

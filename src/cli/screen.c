@@ -53,7 +53,7 @@ void screen_event(void *screen, const DynEvent *e)
         clear_status(s);
         if (e->json)
             printf("%s\n", e->json), fflush(stdout);
-        else
+        else if (e->text)
             say(s, e->text);
         break;
     case DYN_EVENT_TABLE:
