@@ -89,7 +89,9 @@ static void time_shape(Backend *b, const struct Shape_ *q, int wide, DType t, in
     for (int i = 0; i < 4; i++)
         x[i] = tensor(&type[i], i == 1 ? 0.1 : 1);
     bool constant[4] = { false, true, true, false };
-    KernelPlan plan = { value_node(g, y), type, &type[4], constant, b->threads, b };
+    KernelPlan plan = {
+        .node = value_node(g, y), .in = type, .out = &type[4], .in_const = constant, .threads = b->threads, .backend = b
+    };
     Kernel k[N_KERNEL];
     KernelArgs args[N_KERNEL];
     double best[N_KERNEL];
@@ -98,7 +100,9 @@ static void time_shape(Backend *b, const struct Shape_ *q, int wide, DType t, in
         k[i] = (Kernel) { 0 };
         best[i] = 1e9;
         if (!kernels[i]->claim(b->impl, &plan, &k[i], why, sizeof why)) continue;
-        args[i] = (KernelArgs) { x, &out, mem_alloc(k[i].scratch_bytes), mem_alloc(k[i].packed_bytes) };
+        args[i] = (KernelArgs) {
+            .in = x, .out = &out, .scratch = mem_alloc(k[i].scratch_bytes), .packed = mem_alloc(k[i].packed_bytes)
+        };
         if (k[i].pack && k[i].pack(&k[i], &args[i], &err) != DYN_OK) exit(1);
     }
     for (int r = 0; r < rounds; r++)

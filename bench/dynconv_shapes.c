@@ -75,10 +75,15 @@ static void prepare(Backend *b, const struct Layer *q, const struct Form *f, int
     }
     Attr attr[] = { A_INT("stride", q->stride), A_INT("pad", 1), A_TEXT("act", "silu") };
     Value y = graph_emit(g, f->K ? &op_dynconv2d : &op_conv2d, v, n, attr, 3);
-    KernelPlan plan = { value_node(g, y), in, &out, constant, b->threads, b };
+    KernelPlan plan = {
+        .node = value_node(g, y), .in = in, .out = &out, .in_const = constant, .threads = b->threads, .backend = b
+    };
     if (!b->def->claim(b, &plan, &r->k, why, sizeof why)) printf("nobody takes it: %s\n", why), exit(1);
     r->out = tensor(&out), r->best = 1e9;
-    r->args = (KernelArgs) { r->in, &r->out, mem_alloc(r->k.scratch_bytes + 64), mem_alloc(r->k.packed_bytes + 64) };
+    r->args = (KernelArgs) { .in = r->in,
+                             .out = &r->out,
+                             .scratch = mem_alloc(r->k.scratch_bytes + 64),
+                             .packed = mem_alloc(r->k.packed_bytes + 64) };
     if (!r->args.scratch || !r->args.packed || (r->k.pack && r->k.pack(&r->k, &r->args, &err) != DYN_OK)) exit(1);
     graph_free(&g);
 }

@@ -70,12 +70,16 @@ static void prepare(const Setting *s, Job *j, bool inference)
         out[i] = *value_type(j->g, value_at(j->n->out, i));
         j->out[i] = tensor(&out[i]);
     }
-    KernelPlan plan = { j->n, in, out, constant, s->b->threads, s->b };
+    KernelPlan plan = {
+        .node = j->n, .in = in, .out = out, .in_const = constant, .threads = s->b->threads, .backend = s->b
+    };
     if (!s->b->def->claim(s->b, &plan, &j->k, why, sizeof why)) {
         fprintf(stderr, "no kernel for %s: %s\n", j->n->op->name, why);
         exit(1);
     }
-    j->args = (KernelArgs) { j->in, j->out, mem_alloc(j->k.scratch_bytes), mem_alloc(j->k.packed_bytes) };
+    j->args = (KernelArgs) {
+        .in = j->in, .out = j->out, .scratch = mem_alloc(j->k.scratch_bytes), .packed = mem_alloc(j->k.packed_bytes)
+    };
     if (j->k.pack && j->k.pack(&j->k, &j->args, &err) != DYN_OK) exit(1);
     j->best = 1e9;
 }

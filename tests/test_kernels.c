@@ -266,6 +266,39 @@ static void compare(const Trial *t, const Tensor *got, const Tensor *want, const
     }
 }
 
+/* [2][C] of an image in double, two walks: what a kernel hands over for its result, or gets for its input. */
+static double *moments_of(const Tensor *t)
+{
+    int64_t C = t->dim[1], each = t->dim[0] * t->dim[2] * t->dim[3];
+    double *m = calloc(2 * (size_t)C, sizeof *m);
+    for (int pass = 0; pass < 2; pass++)
+        for (int64_t i = 0; i < tensor_count(t); i++) {
+            int64_t c = i / (t->dim[2] * t->dim[3]) % C;
+            double v = tensor_get(t, i), d = v - m[c];
+            if (pass == 0)
+                m[c] += v / (double)each;
+            else
+                m[C + c] += d * d;
+        }
+    return m;
+}
+
+/* The moments are those of the result as it is stored, to f32's accuracy of sums over a block. */
+static void compare_moments(const Trial *t, const Tensor *y, const double *got)
+{
+    int64_t C = y->dim[1], each = tensor_count(y) / C;
+    double *want = moments_of(y);
+    for (int64_t c = 0; c < C; c++) {
+        double sd = sqrt(want[C + c] / (double)each);
+        if (!(fabs(got[c] - want[c]) <= 1e-5 * (sd + 1e-3 * fabs(want[c]))) ||
+            !(fabs(got[C + c] - want[C + c]) <= 2e-5 * want[C + c] + 1e-12 * want[c] * want[c]))
+            fail_msg("%s: %s at %s, %s, threads %d: moments of channel %lld are %.9g, %.9g, wanted %.9g, %.9g",
+                     t->r->c->line, t->n->op->name, t->level, t->ranged ? "channel range" : "dense", t->b->threads,
+                     (long long)c, got[c], got[C + c], want[c], want[C + c]);
+    }
+    free(want);
+}
+
 /* Runs the kernel that the backend chooses; false when none does. A kernel that packs nothing is the same whether its
  * inputs are constant. */
 static bool try_node(const Trial *t)
@@ -283,7 +316,10 @@ static bool try_node(const Trial *t)
     }
     for (int i = 0; i < n->n_out; i++)
         out[i] = t->r->types[n->out.id + i];
-    KernelPlan plan = { n, in, out, constant, t->b->threads, t->b };
+    KernelPlan plan = {
+        .node = n, .in = in, .out = out, .in_const = constant, .threads = t->b->threads, .backend = t->b
+    };
+    plan.moments_wanted = true;
     if (!t->b->def->claim(t->b, &plan, &k, why, sizeof why)) {
         if (getenv("DYN_WHY")) printf("%s: %s (%s): %s\n", t->r->c->line, n->op->name, dtype_name(t->r->act), why);
         return false;
@@ -302,17 +338,25 @@ static bool try_node(const Trial *t)
         assert_true(intact_around(&wout[i])); /* and no result is there yet */
     }
     void *scratch = mem_alloc(k.scratch_bytes), *packed = mem_alloc(k.packed_bytes);
-    KernelArgs args = { tin, tout, scratch, packed };
+    KernelArgs args = { .in = tin, .out = tout, .scratch = scratch, .packed = packed };
+    /* Handed over in one of the two ways only, so that a batchnorm is tried with and without. */
+    bool image = tin[0].rank == 4;
+    double *given = t->ranged && image ? moments_of(&tin[0]) : NULL;
+    double *moments = k.gives_moments ? calloc(2 * (size_t)tout[0].dim[1] + 1, sizeof *moments) : NULL;
+    args.moments_in = given, args.moments_out = moments;
     assert_true(!k.pack == !k.packed_bytes);
     if (k.pack) assert_ok(k.pack(&k, &args, &err));
     assert_ok(k.run(&k, &args, &err));
     for (int i = 0; i < n->n_out; i++)
         compare(t, &tout[i], &t->want[i], "output", i);
+    if (moments) compare_moments(t, &tout[0], moments);
+    if (moments && moments[2 * tout[0].dim[1]] != 0) fail_msg("%s: more moments than channels", t->r->c->line);
     for (int i = 0; i < n->n_in; i++)
         if (n->op->updates >> i & 1) compare(t, &tin[i], &t->r->t[n->in[i].id], "state", i);
     for (int i = 0; i < n->n_out; i++)
         if (!intact_around(&wout[i]))
             fail_msg("%s: %s at %s writes outside output %d", t->r->c->line, n->op->name, t->level, i);
+    free(given), free(moments);
     for (int i = 0; i < n->n_in; i++)
         free(win[i].block);
     for (int i = 0; i < n->n_out; i++)
@@ -434,8 +478,9 @@ static void ref_level_claims_nothing(void **state)
     case_allocate(&r);
     const Node *n = value_node(r.g, r.out[0]);
     bool constant[1] = { false };
-    assert_false(b->def->claim(b, &(KernelPlan) { n, &r.types[n->in[0].id], &r.types[n->out.id], constant, 1, b }, &k,
-                               why, sizeof why));
+    KernelPlan plan = { .node = n, .in = &r.types[n->in[0].id], .out = &r.types[n->out.id], .in_const = constant };
+    plan.threads = 1, plan.backend = b;
+    assert_false(b->def->claim(b, &plan, &k, why, sizeof why));
     backend_close(&b);
     setenv("DYN_CPU", "mmx", 1);
     assert_fails(backend_open("cpu", 1, NULL, &b, &err), DYN_USAGE, "amx");

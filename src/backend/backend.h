@@ -27,13 +27,16 @@ typedef struct KernelPlan {
     const bool *in_const; /* the input does not change between loads: kernel_packs */
     int threads;
     Backend *backend;
+    bool moments_wanted; /* of output 0: Kernel.gives_moments */
 } KernelPlan;
 
 typedef struct KernelArgs {
     const Tensor *in; /* void inputs have data NULL */
     Tensor *out;
-    void *scratch; /* Kernel.scratch_bytes, 64-byte aligned, contents undefined */
-    void *packed;  /* Kernel.packed_bytes: pack() writes them, run() reads them; NULL when it wants none */
+    void *scratch;            /* Kernel.scratch_bytes, 64-byte aligned, contents undefined */
+    void *packed;             /* Kernel.packed_bytes: pack() writes them, run() reads them; NULL when it wants none */
+    const double *moments_in; /* of input 0, [2][C]; NULL: nobody gave them */
+    double *moments_out;      /* of output 0; NULL: the kernel does not give them */
 } KernelArgs;
 
 enum { PACKED_FORM = 192 };
@@ -49,6 +52,11 @@ struct Kernel {
      * when the inputs become known (again), before the first run. */
     size_t packed_bytes;
     char packed_form[PACKED_FORM];
+    /* Moments: of each channel over batch and space the mean, and the summed squared distance from it. A batchnorm that
+     * normalises a batch by its own statistics begins with a walk over memory for them; who writes the image can sum up
+     * what it stores while it is in registers. A kernel that was told that they are wanted may say here that run()
+     * writes them to moments_out; the batchnorm finds them in moments_in. */
+    bool gives_moments;
     Status (*pack)(Kernel *k, const KernelArgs *a, Error *err);
     Status (*run)(Kernel *k, const KernelArgs *a, Error *err);
     void (*free)(Kernel *k);
@@ -152,6 +160,7 @@ typedef struct StepInfo {
     Cost cost;
     size_t bytes_in, bytes_out;
     double ms; /* of the last timed run */
+    bool gives_moments;
 } StepInfo;
 int program_n_steps(const Program *p);
 StepInfo program_step(const Program *p, int i);

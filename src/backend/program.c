@@ -13,8 +13,15 @@ typedef struct Compiler {
     bool *is_output; /* by value id */
     int *last_use;   /* by value id: id of the last node that reads it */
     Place *dense;    /* by value id: a dense copy of a channel range, once one exists */
+    bool *wanted;    /* by value id: its moments are (backend.h) */
+    int *moments;    /* by value id: the buffer that they are written to, -1 for none */
     Error *err;
 } Compiler;
+
+static bool wants_moments(const Node *n)
+{
+    return n->kind == NODE_OP && n->op == &op_batchnorm && attr_int(n, "train");
+}
 
 /* A value is constant when everything that it is computed from is: known at load time. */
 static void find_constants(Compiler *c)
@@ -31,7 +38,10 @@ static void find_constants(Compiler *c)
             c->is_const[n->out.id + k] = constant;
         for (int k = 0; k < n->n_in; k++)
             c->last_use[n->in[k].id] = i;
+        if (wants_moments(n)) c->wanted[n->in[0].id] = true;
     }
+    for (int v = 0; v <= graph_n_values(c->g); v++)
+        c->moments[v] = -1;
     for (int i = 0; i < graph_n_outputs(c->g); i++)
         c->is_output[graph_output_value(c->g, i).id] = true;
 }
@@ -41,7 +51,7 @@ static Step *new_step(Compiler *c, const Node *n, const Node *cause)
     Program *p = c->p;
     if (!arena_grow(p->a, &p->step, p->n_step, &p->cap_step, sizeof *p->step)) return NULL;
     Step *s = &p->step[p->n_step];
-    *s = (Step) { .node = n, .cause = cause, .scratch = -1 };
+    *s = (Step) { .node = n, .cause = cause, .scratch = -1, .moments_in = -1, .moments_out = -1 };
     s->in_const = ARENA_ARRAY(p->a, bool, n->n_in + 1);
     s->in = ARENA_ARRAY(p->a, Port, n->n_in + 1);
     s->out = ARENA_ARRAY(p->a, Port, n->n_out + 1);
@@ -62,7 +72,13 @@ static void choose_kernel(Compiler *c, Step *s)
         in[k] = s->in[k].type;
     for (int k = 0; k < s->node->n_out; k++)
         out[k] = s->out[k].type;
-    KernelPlan plan = { s->node, in, out, s->in_const, b->threads, b };
+    KernelPlan plan = { .node = s->node,
+                        .in = in,
+                        .out = out,
+                        .in_const = s->in_const,
+                        .threads = b->threads,
+                        .backend = b,
+                        .moments_wanted = !s->inserted && !s->constant && c->wanted[s->node->out.id] };
     if (b->def->claim(b, &plan, &s->kernel, why, sizeof why)) return;
     if (!s->constant)
         log_debug(b->log, "no fast kernel for %s '%s' (%s): the plain reference runs", s->node->op->name, s->node->name,
@@ -89,7 +105,11 @@ static Status book_memory(Compiler *c, Step *s)
     if (s->kernel.packed_bytes) TRY(take_packed(c, s));
     if (s->kernel.scratch_bytes && (s->scratch = program_new_buffer(c->p, s->kernel.scratch_bytes)) < 0)
         return fail_nomem(c->err, sizeof(PlanBuffer));
-    return DYN_OK;
+    if (!s->kernel.gives_moments) return DYN_OK;
+    size_t channels = (size_t)s->out[0].type.shape.dim[1];
+    s->moments_out = program_new_buffer(c->p, 2 * channels * sizeof(double));
+    c->moments[s->node->out.id] = s->moments_out;
+    return s->moments_out < 0 ? fail_nomem(c->err, sizeof(PlanBuffer)) : DYN_OK;
 }
 
 /* A step that copies between places; the node is the program's own. */
@@ -188,6 +208,7 @@ static Status compile_node(Compiler *c, const Node *n)
     }
     for (int k = 0; k < n->n_out; k++)
         s->out[k] = (Port) { p->place[n->out.id + k], p->types[n->out.id + k] };
+    if (wants_moments(n)) s->moments_in = c->moments[n->in[0].id];
     choose_kernel(c, s);
     TRY(book_memory(c, s));
     /* The step comes after the copies that make its inputs dense. */
@@ -234,7 +255,7 @@ static Status copy_shared_grads(Compiler *c)
 
 static void touch(Program *p, Place q, int step)
 {
-    if (q.base != BASE_SLAB) return;
+    if (q.base != BASE_SLAB || q.index < 0) return;
     PlanBuffer *b = &p->buffer[q.index];
     b->first = MIN(b->first, step);
     b->last = MAX(b->last, step);
@@ -250,7 +271,9 @@ static Status plan_memory(Compiler *c)
             if (!(s->node->op->shape_only >> MIN(k, 31) & 1)) touch(p, s->in[k].place, i);
         for (int k = 0; k < s->node->n_out; k++)
             touch(p, s->out[k].place, i);
-        if (s->scratch >= 0) touch(p, (Place) { BASE_SLAB, s->scratch, 0, 0 }, i);
+        touch(p, (Place) { BASE_SLAB, s->scratch, 0, 0 }, i);
+        touch(p, (Place) { BASE_SLAB, s->moments_in, 0, 0 }, i);
+        touch(p, (Place) { BASE_SLAB, s->moments_out, 0, 0 }, i);
     }
     for (int v = 1; v <= graph_n_values(c->g); v++)
         if (c->is_output[v]) touch(p, p->place[v], n);
@@ -283,8 +306,10 @@ static Status compile(Program *p, Error *err)
                    ARENA_ARRAY(p->a, bool, n),
                    ARENA_ARRAY(p->a, int, n),
                    ARENA_ARRAY(p->a, Place, n),
+                   ARENA_ARRAY(p->a, bool, n),
+                   ARENA_ARRAY(p->a, int, n),
                    err };
-    if (!c.is_const || !c.is_output || !c.last_use || !c.dense) return fail_nomem(err, n);
+    if (!c.is_const || !c.is_output || !c.last_use || !c.dense || !c.wanted || !c.moments) return fail_nomem(err, n);
     TRY(graph_bind(p->spec.graph, &p->spec.bind, p->a, &p->types, err));
     find_constants(&c);
     TRY(program_layout(p, c.is_const, err));

@@ -74,7 +74,8 @@ typedef struct Step {
     bool *in_const;
     Port *in, *out;
     Tensor *tin, *tout;
-    int scratch; /* buffer, -1 when none */
+    int scratch;                 /* buffer, -1 when none */
+    int moments_in, moments_out; /* likewise */
     double ms;
 } Step;
 

@@ -51,12 +51,20 @@ static void link_again(Program *p)
     if (p->linked != p->share->slab) program_link(p);
 }
 
+/* Of a buffer; NULL for none. */
+static void *buffer_address(const Program *p, int buffer)
+{
+    return buffer >= 0 ? p->share->slab + p->buffer[buffer].offset : NULL;
+}
+
 static KernelArgs step_args(const Program *p, const Step *s)
 {
     return (KernelArgs) { .in = s->tin,
                           .out = s->tout,
-                          .scratch = s->scratch >= 0 ? p->share->slab + p->buffer[s->scratch].offset : NULL,
-                          .packed = s->packed ? s->packed->data : NULL };
+                          .scratch = buffer_address(p, s->scratch),
+                          .packed = s->packed ? s->packed->data : NULL,
+                          .moments_in = buffer_address(p, s->moments_in),
+                          .moments_out = buffer_address(p, s->moments_out) };
 }
 
 static Status own_inputs(Program *p, Error *err)
@@ -203,6 +211,7 @@ StepInfo program_step(const Program *p, int i)
     const Step *s = &p->step[i];
     Type in[MAX_PORTS], out[MAX_PORTS];
     StepInfo info = { .node = s->inserted ? NULL : s->node, .impl = s->kernel.impl, .ms = s->ms };
+    info.gives_moments = s->kernel.gives_moments;
     for (int k = 0; k < s->node->n_in; k++) {
         in[k] = s->in[k].type;
         if (in[k].shape.rank >= 0 && !(s->node->op->shape_only >> MIN(k, 31) & 1)) info.bytes_in += type_bytes(&in[k]);

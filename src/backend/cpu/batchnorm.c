@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * batchnorm and its gradient. Forward in training is two walks over x: moments, then normalise, activate and add the
- * residual; the gradient is two walks over x and dy: the sums of dz and dz * xhat, then dx; the activation's slope is
- * computed anew in both, which costs less than writing dz out. The second walk goes backwards, from what the first has
- * left in the caches. Threads take fixed shares of the pixels and their sums are added in order: the same number of
- * threads gives the same bits. */
+ * batchnorm and its gradient. Forward in training is two walks over x: moments, unless who wrote x has summed them up
+ * in passing (backend.h), then normalise, activate and add the residual; the gradient is two walks over x and dy: the
+ * sums of dz and dz * xhat, then dx; the activation's slope is computed anew in both, which costs less than writing dz
+ * out. The second walk goes backwards, from what the first has left in the caches. Threads take fixed shares of the
+ * pixels and their sums are added in order: the same number of threads gives the same bits. */
 #include "backend/cpu/cpu.h"
 #include "ops/ops.h"
 
@@ -27,19 +27,6 @@ static Rows pixels_of(const Tensor *t)
     return r;
 }
 
-/* Chan, Golub & LeVeque: (mean, m2) of n_a and n_b values -> of both, in place of the first. */
-static void merge_moments(double *mean, double *m2, int64_t na, const double *mean_b, const double *m2_b, int64_t nb,
-                          int64_t cols)
-{
-    if (nb == 0) return;
-    double total = (double)(na + nb);
-    for (int64_t c = 0; c < cols; c++) {
-        double d = mean_b[c] - mean[c];
-        mean[c] += d * (double)nb / total;
-        m2[c] += m2_b[c] + d * d * (double)na * (double)nb / total;
-    }
-}
-
 /* partial: threads x 2 x C; the result is in the first. */
 static void batch_moments(const State *s, const Rows *x, double *partial)
 {
@@ -52,9 +39,8 @@ static void batch_moments(const State *s, const Rows *x, double *partial)
     }
     int64_t before = 0, lo, hi;
     for (int i = 0; i < s->threads; i++) {
-        const double *b = partial + 2 * s->cols * i;
         share(s->rows, 1, i, s->threads, &lo, &hi);
-        if (i > 0) merge_moments(partial, partial + s->cols, before, b, b + s->cols, hi - lo, s->cols);
+        if (i > 0) merge_moments(partial, before, partial + 2 * s->cols * i, hi - lo, s->cols);
         before += hi - lo;
     }
 }
@@ -64,9 +50,9 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
     const State *s = k->state;
     Rows x = pixels_of(&a->in[0]), res = pixels_of(&a->in[5]), y = pixels_of(&a->out[0]);
     float *running_mean = a->in[3].data, *running_var = a->in[4].data, *mean = a->out[1].data, *rstd = a->out[2].data;
-    const double *moments = a->scratch, *m2 = moments + s->cols;
+    const double *moments = a->moments_in ? a->moments_in : a->scratch, *m2 = moments + s->cols;
     double m = s->momentum, count = (double)s->rows;
-    if (s->batch) batch_moments(s, &x, a->scratch);
+    if (s->batch && !a->moments_in) batch_moments(s, &x, a->scratch);
     for (int64_t c = 0; c < s->cols; c++) {
         double mu = s->batch ? moments[c] : running_mean[c], var = s->batch ? m2[c] / count : running_var[c];
         mean[c] = (float)mu;

@@ -129,6 +129,11 @@ static void compute_phases(const ConvCore *s, const ConvJob *j, char *scratch)
     }
 }
 
+int64_t conv_moments_bytes(const ConvCore *s)
+{
+    return (int64_t)s->threads * 2 * s->job.O * (int64_t)sizeof(double);
+}
+
 void conv_compute(const ConvCore *s, const ConvJob *j, char *scratch)
 {
     int64_t items = s->winograd ? conv_tiles(s) : s->N * j->Ho * j->Wo;
@@ -138,15 +143,23 @@ void conv_compute(const ConvCore *s, const ConvJob *j, char *scratch)
         return;
     }
     ConvJob one = conv_phase_job(s, j, 0);
-#pragma omp parallel for num_threads(s->threads) schedule(static)
+    double *partial = one.moments;
+    if (partial) memset(partial, 0, (size_t)conv_moments_bytes(s));
+#pragma omp parallel for num_threads(s->threads) schedule(static) firstprivate(one)
     for (int i = 0; i < across * along; i++) {
         int64_t lo, hi, p0, p1;
+        if (partial) one.moments = partial + i / across * 2 * j->O;
         share(items, 8, i / across, along, &lo, &hi);
         share(conv_panels(j->O, s->form), 1, i % across, across, &p0, &p1);
         if (s->winograd)
             s->isa->winograd(&one, lo, hi, p0, p1, scratch + (size_t)i * s->thread_bytes);
         else
             s->isa->conv(&one, lo, hi, p0, p1, scratch + (size_t)i * s->thread_bytes);
+    }
+    for (int i = 1; partial && i < along; i++) {
+        int64_t lo, hi;
+        share(items, 8, i, along, &lo, &hi);
+        merge_moments(partial, lo, partial + 2 * i * j->O, hi - lo, j->O);
     }
 }
 
@@ -289,7 +302,9 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
     j.x_pixel = rows_of(x).b.ld, j.y_pixel = rows_of(y).b.ld;
     if (s->bias >= 0) j.bias = a->in[s->bias].data;
     if (s->res >= 0) j.res = a->in[s->res].data, j.res_pixel = rows_of(&a->in[s->res]).b.ld;
+    if (a->moments_out) j.moments = (double *)(scratch + s->moments_at);
     conv_compute(core, &j, scratch);
+    if (a->moments_out) memcpy(a->moments_out, j.moments, 2 * (size_t)j.O * sizeof *j.moments);
     return DYN_OK;
 }
 
@@ -306,8 +321,11 @@ bool conv_accept(const Cpu *cpu, const KernelPlan *p, ConvState *s, Kernel *k, c
     size_t bytes = packed_bytes(&s->core);
     char form[PACKED_FORM];
     s->constant = p->in_const[s->w];
+    s->moments_at = mem_round((size_t)s->core.threads * s->core.thread_bytes + (s->constant ? 0 : bytes));
     if (!accept(k, cpu, s, sizeof *s, run, why, n)) return false;
-    k->scratch_bytes = (size_t)s->core.threads * s->core.thread_bytes + (s->constant ? 0 : bytes);
+    k->gives_moments = p->moments_wanted && s->core.form.tiles && s->core.job.y_type == BF16 &&
+                       s->core.job.act == ACT_NONE && s->res < 0 && s->core.phases == 1;
+    k->scratch_bytes = s->moments_at + (k->gives_moments ? (size_t)conv_moments_bytes(&s->core) : 0);
     k->strided_in = 1 | (s->res >= 0 ? 1 << 3 : 0);
     k->strided_out = 1;
     if (s->constant) kernel_packs(k, bytes, pack_once, "%s", conv_form_text(&s->core, CONV_PACKED, form, sizeof form));

@@ -52,7 +52,9 @@ typedef enum ConvOrder { CONV_PACKED, CONV_TAPS_INSIDE } ConvOrder;
 void conv_pack(const ConvCore *s, const float *w, ConvOrder order, char *to);
 /* What that layout is, as text, equal for equal ones (kernel_packs). */
 char *conv_form_text(const ConvCore *s, ConvOrder order, char *buf, size_t n);
-/* j: the job with its pointers; scratch: threads * thread_bytes. */
+/* j: the job with its pointers; scratch: threads * thread_bytes. j->moments, where wanted, is of conv_moments_bytes:
+ * the shares' one after the other, those of the whole in the end in the first. */
+int64_t conv_moments_bytes(const ConvCore *s);
 void conv_compute(const ConvCore *s, const ConvJob *j, char *scratch);
 /* 2x2 pieces of the result. */
 int64_t conv_tiles(const ConvCore *s);
@@ -65,6 +67,7 @@ typedef struct ConvState {
     ConvCore core;
     int x, w, bias, res; /* inputs, -1 when absent */
     bool constant;       /* weights are packed once; else they go to scratch at each run */
+    size_t moments_at;   /* in scratch */
 } ConvState;
 
 bool conv_describe(const Cpu *cpu, const KernelPlan *p, ConvState *s, char *why, size_t n);

@@ -71,6 +71,9 @@ Share cut_share(const Cut *c, int i);
 void copy_view(const Tensor *x, const Tensor *y, int threads);
 /* t from index lo on along dim, size of them. */
 Tensor range_of(const Tensor *t, int64_t dim, int64_t lo, int64_t size);
+/* Chan, Golub & LeVeque: moments [2][cols], mean and m2, of n values and of m more -> of both, in place of the first.
+ */
+void merge_moments(double *to, int64_t n, const double *more, int64_t m, int64_t cols);
 /* As many threads as are worth waking for so many elements. */
 int threads_for(int threads, int64_t elements);
 

@@ -133,6 +133,17 @@ Block block_at(const Rows *r, int64_t row, int64_t col)
     return b;
 }
 
+void merge_moments(double *to, int64_t n, const double *more, int64_t m, int64_t cols)
+{
+    if (m == 0) return;
+    double total = (double)(n + m);
+    for (int64_t c = 0; c < cols; c++) {
+        double d = more[c] - to[c];
+        to[c] += d * (double)m / total;
+        to[cols + c] += more[cols + c] + d * d * (double)n * (double)m / total;
+    }
+}
+
 int threads_for(int threads, int64_t elements)
 {
     return (int)CLAMP(elements / 8192, 1, threads);

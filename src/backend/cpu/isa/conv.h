@@ -26,6 +26,9 @@ typedef struct ConvJob {
     char *y;
     DType y_type;
     Act act;
+    /* NULL: none. Tiles only, for results in bf16 without activation and residual: [2][O], mean and m2 of what is
+     * stored. */
+    double *moments;
 } ConvJob;
 
 enum { CONV_MAX_TAPS = 64 };

@@ -12,6 +12,7 @@
  * into equal pieces of up to 16 pixels; the last overlaps the one before and its pixels are stored once. */
 #include "backend/cpu/isa/conv_amx.h"
 #include "backend/cpu/isa/conv_tile.h"
+#include "backend/cpu/isa/moments.h"
 #include "backend/cpu/isa/tiles.h"
 
 #if defined(__AMX_BF16__)
@@ -181,9 +182,17 @@ INLINE V load_lanes(const char *p, DType t, __mmask16 lanes)
 typedef struct Finish {
     const ConvJob *j;
     int64_t M, at, y_step, res_step; /* first output; bytes from a stored pixel to the next */
+    int64_t before, count;           /* pixels of the share before these, and these */
     __mmask16 lanes[2];
     V bias[2];
 } Finish;
+
+/* Sums over a panel's stored results, at most MAX_PIECES * TILE_ROWS, in f32: of distances from the mean so far, or of
+ * the first piece. A vector for each of the panel's, or, of two that are stored as one line, for its even and its odd
+ * outputs. */
+typedef struct Moments {
+    V near[2], sum[2], square[2];
+} Moments;
 
 /* Sums on their way out: `left` pixels of a piece, then `pieces` more. */
 typedef struct Results {
@@ -205,7 +214,22 @@ INLINE void next_piece(const Finish *f, Results *o, const int N, DType t)
     o->piece++, o->pieces--;
 }
 
-INLINE void finish_pixel(const Finish *f, const Results *o, const int N, Act act, DType t, const bool res)
+/* Two vectors of outputs rounded to bf16, as f32: the even ones, the odd ones. */
+INLINE void split_pairs(__m512i pairs, V v[2])
+{
+    v[0] = (V)_mm512_slli_epi32(pairs, 16), v[1] = (V)_mm512_and_si512(pairs, _mm512_set1_epi32(-65536));
+}
+
+INLINE void count_in(Moments *m, const V *v, const int N)
+{
+    for (int k = 0; k < N; k++) {
+        V d = v[k] - m->near[k];
+        m->sum[k] += d, m->square[k] += d * d;
+    }
+}
+
+/* m NULL: nobody wants them */
+INLINE void finish_pixel(const Finish *f, const Results *o, const int N, Act act, DType t, const bool res, Moments *m)
 {
     __builtin_prefetch(o->y + 32 * f->y_step, 1, 3);
     V z = vact_as(act, t, o->sum[0] + f->bias[0]), u = z;
@@ -217,20 +241,55 @@ INLINE void finish_pixel(const Finish *f, const Results *o, const int N, Act act
         if (N == 2) _mm512_mask_storeu_ps(o->y + 64, f->lanes[1], (__m512)u);
     } else if (N == 2) {
         __mmask32 both = f->lanes[0] | (__mmask32)f->lanes[1] << 16;
-        _mm512_mask_storeu_epi16(o->y, both, (__m512i)_mm512_cvtne2ps_pbh((__m512)u, (__m512)z));
-    } else
-        _mm256_mask_storeu_epi16(o->y, f->lanes[0], (__m256i)_mm512_cvtneps_pbh((__m512)z));
+        __m512i pairs = (__m512i)_mm512_cvtne2ps_pbh((__m512)u, (__m512)z);
+        _mm512_mask_storeu_epi16(o->y, both, pairs);
+        V v[2];
+        split_pairs(pairs, v);
+        if (m) count_in(m, v, 2);
+    } else {
+        VH h = to_bf16(z);
+        _mm256_mask_storeu_epi16(o->y, f->lanes[0], (__m256i)h);
+        z = from_bf16(h);
+        if (m) count_in(m, &z, 1);
+    }
+}
+
+/* sum: those of the first piece. */
+INLINE Moments moments_near(const Finish *f, const V *sum, const int N)
+{
+    Moments m = { 0 };
+    V mean[2] = { f->bias[0], f->bias[1] };
+    for (int64_t i = 0; i < f->M * N; i++)
+        mean[i % N] += sum[i] * (1 / (float)f->M);
+    for (int i = 0; i < N * VL && f->at + i < f->j->O; i++)
+        m.near[N == 2 ? i % 2 : 0][N == 2 ? i / 2 : i] =
+            f->before ? (float)f->j->moments[f->at + i] : mean[i / VL][i % VL];
+    return m;
+}
+
+/* Into those of the share. */
+static void moments_add(const Finish *f, const Moments *m, const int N)
+{
+    const int64_t O = f->j->O;
+    float to[3][2 * VL];
+    for (int k = 0; k < 2 * VL; k++) {
+        const int v = N == 2 ? k % 2 : k / VL, lane = N == 2 ? k / 2 : k % VL;
+        to[0][k] = m->near[v][lane], to[1][k] = m->sum[v][lane], to[2][k] = m->square[v][lane];
+    }
+    int n = (int)(O - f->at < N * VL ? O - f->at : N * VL);
+    moments_merge(f->j->moments + f->at, f->j->moments + O + f->at, to[0], to[1], to[2], n, f->before, f->count);
 }
 
 /* The next `pixels`, or as many as there are. */
-INLINE void finish_some(const Finish *f, Results *o, int64_t pixels, const int N, Act act, DType t, const bool res)
+INLINE void finish_some(const Finish *f, Results *o, int64_t pixels, const int N, Act act, DType t, const bool res,
+                        Moments *m)
 {
     for (; pixels > 0; pixels--) {
         if (!o->left) {
             if (!o->pieces) return;
             next_piece(f, o, N, t);
         }
-        finish_pixel(f, o, N, act, t, res);
+        finish_pixel(f, o, N, act, t, res, m);
         o->left--, o->sum += N, o->y += f->y_step;
         if (res) o->res += f->res_step;
     }
@@ -280,10 +339,10 @@ INLINE void store_sums(V *sum, int64_t M, const int N)
     _tile_stored(3, N == 2 ? sum + 2 * M + 1 : sum + 3 * M, step);
 }
 
-/* n pieces by the panel at w. While the tiles multiply, the vector units turn the sums of the group before into
- * results, some pixels after each product. */
+/* n pieces by the panel at w; moments: their sums for *m. While the tiles multiply, the vector units turn the sums of
+ * the group before into results, some pixels after each product. */
 INLINE void panel_of(const Finish *f, const Walk *q, const Piece *p, int64_t n, const char *w, const int N, Act act,
-                     DType t, const bool res)
+                     DType t, const bool res, Moments *m)
 {
     enum { MOST = 4 };
     V sum[2][MOST * TILE_ROWS];
@@ -304,24 +363,40 @@ INLINE void panel_of(const Finish *f, const Walk *q, const Piece *p, int64_t n, 
                     multiply_four(a, q->apart, b);
                 for (int k = 0; k < group; k++)
                     a[k] += step;
-                finish_some(f, &o, some, N, act, t, res);
+                finish_some(f, &o, some, N, act, t, res, m);
             }
         }
         store_sums(sum[turn], q->M, N);
+        if (m && i == 0) *m = moments_near(f, sum[turn], N);
         o = (Results) { .next = sum[turn], .piece = p + i, .pieces = (int)(n - i < group ? n - i : group) };
     }
-    finish_some(f, &o, INT64_MAX, N, act, t, res);
+    finish_some(f, &o, INT64_MAX, N, act, t, res, m);
+}
+
+/* A panel whose moments are wanted. */
+INLINE void panel_moments(const Finish *f, const Walk *q, const Piece *p, int64_t n, const char *w, const int N)
+{
+    Moments m;
+    panel_of(f, q, p, n, w, N, ACT_NONE, BF16, false, &m);
+    moments_add(f, &m, N);
 }
 
 static void compute_panel(const Finish *f, const Walk *q, const Piece *p, int64_t n, const char *w, int N)
 {
     const ConvJob *j = f->j;
+    if (j->moments) {
+        if (N == 2)
+            panel_moments(f, q, p, n, w, 2);
+        else
+            panel_moments(f, q, p, n, w, 1);
+        return;
+    }
 #define PANEL(N)                                                                                                       \
     FOR_ACT(j->act, a, FOR_TYPE(j->y_type, t, {                                                                        \
                 if (j->res)                                                                                            \
-                    panel_of(f, q, p, n, w, N, a, t, true);                                                            \
+                    panel_of(f, q, p, n, w, N, a, t, true, NULL);                                                      \
                 else                                                                                                   \
-                    panel_of(f, q, p, n, w, N, a, t, false);                                                           \
+                    panel_of(f, q, p, n, w, N, a, t, false, NULL);                                                     \
             }))
     if (N == 2)
         PANEL(2);
@@ -330,19 +405,23 @@ static void compute_panel(const Finish *f, const Walk *q, const Piece *p, int64_
 #undef PANEL
 }
 
-static void compute(const ConvJob *j, const Walk *q, Piece *p, int64_t n, int64_t p0, int64_t p1)
+/* before: pixels of the share that are done; returns how many are now. */
+static int64_t compute(const ConvJob *j, const Walk *q, Piece *p, int64_t n, int64_t p0, int64_t p1, int64_t before)
 {
     const ConvForm form = amx_form();
     const int64_t steps = j->kh * j->kw * steps_of_pixel(j), size = j->y_type == F32 ? 4 : 2;
+    int64_t count = 0;
     int shaped = 0;
-    if (!n) return;
+    if (!n) return before;
+    for (int64_t i = 0; i < n; i++)
+        count += p[i].count;
     for (int64_t i = n; i < n + 3; i++)
         p[i] = p[n - 1]; /* what a group lacks */
     tiles_fence();
     for (int64_t panel = p0; panel < p1; panel++) {
         int64_t first = conv_panel(j->O, form, panel), at = first * VL;
         int N = (int)(conv_panel(j->O, form, panel + 1) - first);
-        Finish f = { .j = j, .M = q->M, .at = at };
+        Finish f = { .j = j, .M = q->M, .at = at, .before = before, .count = count };
         f.y_step = j->y_pixel * j->y_every * size, f.res_step = j->res_pixel * size;
         for (int v = 0; v < N; v++) {
             f.lanes[v] = lanes_from(j->O, at + v * VL);
@@ -351,6 +430,7 @@ static void compute(const ConvJob *j, const Walk *q, Piece *p, int64_t n, int64_
         if (N != shaped) set_shapes(q, shaped = N);
         compute_panel(&f, q, p, n, j->w + first * steps * 64, N);
     }
+    return before + count;
 }
 
 /* ---- a share ----------------------------------------------------------------------------------------------------- */
@@ -360,12 +440,13 @@ void conv_amx(const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, 
     const Walk q = walk_of(j, hi);
     const int64_t wide = q.Wo;
     Piece piece[MAX_PIECES + 3];
-    int64_t n = 0, band = 0, band_end = 0; /* rows of the result, counted through images, that the band serves */
+    int64_t n = 0, done = 0;        /* pieces at hand; pixels that are done */
+    int64_t band = 0, band_end = 0; /* rows of the result, counted through images, that the band serves */
     for (int64_t row = lo / wide; row * wide < hi; row++) {
         int64_t image = row / q.Ho, first = row * wide, top = row % q.Ho * j->stride - j->pad_h;
         const char *from = j->x + image * q.image + top * q.row;
         if (q.copied && row >= band_end) {
-            compute(j, &q, piece, n, p0, p1), n = 0;
+            done = compute(j, &q, piece, n, p0, p1, done), n = 0;
             int64_t end = (image + 1) * q.Ho, last = (hi - 1) / wide + 1;
             band = row, band_end = row + q.rows < end ? row + q.rows : end;
             if (band_end > last) band_end = last;
@@ -376,7 +457,7 @@ void conv_amx(const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, 
         int64_t to = q.flat ? 0 : (image * j->y_high + row % q.Ho * j->y_every + j->y_top) * j->y_wide + j->y_left;
         int64_t begin = first < lo ? lo : first, end = first + wide < hi ? first + wide : hi;
         for (int64_t at = begin; at < end; at += q.M) {
-            if (n == q.pieces) compute(j, &q, piece, n, p0, p1), n = 0;
+            if (n == q.pieces) done = compute(j, &q, piece, n, p0, p1, done), n = 0;
             /* The last piece ends where the row does. */
             int64_t skip = at + q.M - (first + wide);
             skip = skip > 0 ? skip : 0;
@@ -384,7 +465,7 @@ void conv_amx(const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, 
                                    end - at < q.M - skip ? end - at : q.M - skip };
         }
     }
-    compute(j, &q, piece, n, p0, p1);
+    compute(j, &q, piece, n, p0, p1, done);
     tiles_end();
 }
 

@@ -110,8 +110,8 @@ enum { ATTENTION_BUFFER = 4096 };
     /* iou[i]: plain overlap of box i = (box[0][i], .. box[3][i]) xyxy with one box */                                 \
     X(void, iou_of, (const float *const box[4], const float one[4], int64_t n, float *iou))                            \
     X(ConvForm, conv_form, (DType x))                                                                                  \
-    /* output pixels [lo, hi), counted through rows and images, of the outputs of panels [p0, p1); scratch of          \
-     * conv_bytes, which depends on the geometry alone */                                                              \
+    /* output pixels [lo, hi), counted through rows and images, of the outputs of panels [p0, p1), and their moments;  \
+     * scratch of conv_bytes, which depends on the geometry alone */                                                   \
     X(size_t, conv_bytes, (const ConvJob *j))                                                                          \
     X(void, conv, (const ConvJob *j, int64_t lo, int64_t hi, int64_t p0, int64_t p1, void *scratch))                   \
     /* the same for f32 and 3x3, 2x2 pixels at a time: tiles [lo, hi); scratch of winograd_bytes */                    \

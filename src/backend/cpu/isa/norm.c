@@ -5,6 +5,7 @@
  * Accuracy: f32 sums run over at most BLOCK_ROWS rows, then go to F64. Moments are taken of distances from the mean so
  * far, and blocks are merged by Chan, Golub & LeVeque (1979): one pass over memory, and a mean far from zero costs no
  * digits. Columns go several vectors at a time, so that sums stay in registers and whole cache lines are read. */
+#include "backend/cpu/isa/moments.h"
 #include "backend/cpu/isa/vec.h"
 
 enum { BLOCK_ROWS = 256, BLOCK_BYTES = 64 << 10, GROUP = 4, PAIR = 2 };
@@ -92,19 +93,6 @@ INLINE void deviations(const char *p, int64_t step, DType t, int nv, int n, int6
         sum[k] = s[0][k] + s[1][k], square[k] = q[0][k] + q[1][k];
 }
 
-/* (mean, m2) of `before` rows merged with `count` rows, of which the sums of distances from `near` and of their squares
- * are known. */
-INLINE void merge(double *restrict mean, double *restrict m2, const float *near, const float *sum, const float *square,
-                  int n, int64_t before, int64_t count)
-{
-    double each = 1 / (double)count, part = (double)count / (double)(before + count), cross = (double)before * part;
-    for (int i = 0; i < n; i++) {
-        double s = (double)sum[i], d = (double)near[i] + s * each - mean[i];
-        m2[i] += (double)square[i] - s * s * each + d * d * cross;
-        mean[i] += d * part;
-    }
-}
-
 INLINE V vnarrow(const double *x, int n)
 {
     V v = { 0 };
@@ -127,8 +115,8 @@ INLINE void moments(const Block *x, DType t, int64_t rows, int64_t cols, double 
             for (int k = 0; k < nv; k++)
                 near[k] = r ? vnarrow(mean + c + k * VL, n) : vload(p + k * VL * bytes, t, n);
             deviations(p, step, t, nv, n, count, near, s, q);
-            merge(mean + c, m2 + c, (const float *)near, (const float *)s, (const float *)q, nv == 1 ? n : nv * VL, r,
-                  count);
+            moments_merge(mean + c, m2 + c, (const float *)near, (const float *)s, (const float *)q,
+                          nv == 1 ? n : nv * VL, r, count);
         });
     }
 }
