@@ -87,7 +87,7 @@ static void emit_case(Case *c, double box_gain)
     memset(need, true, sizeof need);
     Grad q = { .g = c->g, .n = value_node(c->g, c->loss), .in = in, .out = out, .dy = dy, .dx = dx, .need = need };
     op_v8_loss.grad(&q);
-    c->dloss = dx[0];
+    c->dloss = value_node(c->g, dx[0])->in[0]; /* each of them is cast to the dtype of its map */
     assert_ok(graph_status(c->g, &err));
 }
 

@@ -233,60 +233,6 @@ static void a_training_residual_goes_into_its_batchnorm(void **state)
     arena_free(&a);
 }
 
-/* What a batchnorm takes for the mean and the deviation of a batch are those of the convolution's result, which is
- * there to be read: whether it walked over it itself or was handed them, as by tiles in bf16. */
-static void a_batchnorm_knows_its_batch(void **state)
-{
-    Graph *g;
-    Backend *b;
-    Program *p;
-    Slab w;
-    assert_ok(graph_new(&g, &err));
-    Value x = graph_input(g, "x", (Type) { .dtype = U8, .shape = SHAPE(DIM_BATCH, 3, DIM_HEIGHT, DIM_WIDTH) });
-    Value w1 = graph_param(g, "w1", PARAM_WEIGHT, SHAPE(40, 3, 3, 3), (Init) { INIT_UNIFORM, 0.4 });
-    Value y = EMIT(g, conv2d, INS(EMIT(g, image, INS(x), NO_ATTRS), w1), ATTRS(A_INT("pad", 1)));
-    Value bn[5] = { y };
-    for (int i = 1; i < 5; i++) {
-        char name[8];
-        snprintf(name, sizeof name, "p%d", i);
-        bn[i] = graph_param(g, name, i < 3 ? PARAM_NORM : PARAM_STATE, SHAPE(40), (Init) { INIT_CONST, 1 });
-    }
-    Value z = EMIT(g, batchnorm, bn, 5, ATTRS(A_INT("train", 1), A_TEXT("act", "silu")));
-    graph_output(g, "y", y);
-    graph_output(g, "z", z);
-    graph_output(g, "mean", value_at(z, 1));
-    graph_output(g, "rstd", value_at(z, 2));
-    assert_ok(graph_status(g, &err));
-    assert_ok(slab_new(g, &w, &err));
-    slab_init(g, &w, 1);
-    assert_ok(backend_open("cpu", 2, NULL, &b, &err));
-    ProgramSpec spec = { .graph = g, .bind = { 3, 37, 41, 1, BF16 }, .backend = b, .params = &w };
-    assert_ok(program_compile(&spec, &p, &err));
-    assert_ok(program_load(p, &err));
-    Tensor in = program_input(p, "x");
-    for (int64_t i = 0; i < tensor_count(&in); i++)
-        ((uint8_t *)in.data)[i] = (uint8_t)(128 + 100 * sin((double)i * 0.7));
-    assert_ok(program_run(p, &err));
-    for (int i = 0; i < program_n_steps(p); i++) {
-        StepInfo s = program_step(p, i);
-        assert_int_equal(s.gives_moments, s.node->op == &op_conv2d && str_eq(s.impl, "amx"));
-    }
-    Tensor t = program_output(p, "y"), mean = program_output(p, "mean"), rstd = program_output(p, "rstd");
-    for (int64_t c = 0, each = 37 * 41, n = 3 * each; c < 40; c++) {
-        double mu = 0, var = 0;
-        for (int64_t i = 0; i < n; i++)
-            mu += tensor_get(&t, (i / each * 40 + c) * each + i % each) / (double)n;
-        for (int64_t i = 0; i < n; i++)
-            var += pow(tensor_get(&t, (i / each * 40 + c) * each + i % each) - mu, 2) / (double)n;
-        assert_true(fabs(tensor_get(&mean, c) - mu) <= 1e-5 * (sqrt(var) + fabs(mu)));
-        assert_true(fabs(tensor_get(&rstd, c) * sqrt(var + 1e-3) - 1) <= 1e-5);
-    }
-    program_free(&p);
-    backend_close(&b);
-    slab_free(&w);
-    graph_free(&g);
-}
-
 /* 1e-20 squared: 0 inside a program, 1e-40 (IEEE 754) in what the host computes afterwards, on its own thread and on
  * the workers. */
 static void subnormals_are_zero_inside_only(void **state)
@@ -597,7 +543,6 @@ int main(void)
         cmocka_unit_test(fused_dynamic_convolutions_compute_the_same),
         cmocka_unit_test(what_is_repeated_over_the_batch_is_no_residual),
         cmocka_unit_test(a_training_residual_goes_into_its_batchnorm),
-        cmocka_unit_test(a_batchnorm_knows_its_batch),
         cmocka_unit_test(subnormals_are_zero_inside_only),
         cmocka_unit_test(channel_ranges_cost_no_copies),
         cmocka_unit_test(gradients_equal_differences),

@@ -114,27 +114,33 @@ static void ref_dw(const RefCall *c)
                 }
 }
 
-/* ---- conv2d_dx: gradient of the input: dy, w, x (shape only) -> dx like x ------------------------------------- */
+/* ---- conv2d_dx: gradient of the input: dy, w, x (shape only), res (optional) -> dx like x, + res ---------------- */
 
 static Status infer_dx(Infer *c)
 {
-    return conv_infer_grad(c, &c->in[0], &c->in[2], &c->in[1], &c->in[2]);
+    TRY(conv_infer_grad(c, &c->in[0], &c->in[2], &c->in[1], &c->in[2]));
+    if (c->in[3].shape.rank >= 0 && !shape_eq(&c->in[3].shape, &c->out[0].shape))
+        return infer_fail(c, "the residual has another shape than the result");
+    return DYN_OK;
 }
 
 static Cost cost_dx(const Node *n, const Type *in, const Type *out)
 {
-    return (Cost) { 2 * macs(n, &in[2], &in[1]), 0 };
+    return (Cost) { 2 * macs(n, &in[2], &in[1]) + (in[3].shape.rank >= 0 ? count_of(&out[0]) : 0), 0 };
 }
 
 static void ref_dx(const RefCall *c)
 {
+    const Tensor *r = &c->in[3];
     Tensor *dx = &c->out[0];
     ConvGeometry q = ref_geometry(c, dx, &c->in[1]);
     for (int64_t n = 0; n < dx->dim[0]; n++)
         for (int64_t ch = 0; ch < q.C; ch++)
             for (int64_t h = 0; h < q.H; h++)
-                for (int64_t v = 0; v < q.W; v++)
-                    store4(dx, n, ch, h, v, conv_dx_at(&q, c, weight, &c->in[0], n, ch, h, v));
+                for (int64_t v = 0; v < q.W; v++) {
+                    double sum = conv_dx_at(&q, c, weight, &c->in[0], n, ch, h, v);
+                    store4(dx, n, ch, h, v, r->data ? sum + load4(r, n, ch, h, v) : sum);
+                }
 }
 
 /* ---- bias_grad: dy [N,O,H,W] -> db [O], f32 ------------------------------------------------------------------- */
@@ -180,8 +186,8 @@ static const OpDef op_conv2d_dw = { .name = "conv2d_dw",
                                     .ref = ref_dw,
                                     .also = &op_bias_grad };
 static const OpDef op_conv2d_dx = { .name = "conv2d_dx",
-                                    .doc = "input gradient of conv2d",
-                                    .in = "dy w x",
+                                    .doc = "input gradient of conv2d with optional residual",
+                                    .in = "dy w x res?",
                                     .out = "dx",
                                     .attrs = CONV_ATTRS,
                                     .shape_only = 1 << 2,

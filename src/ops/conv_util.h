@@ -54,7 +54,7 @@ double conv_db_at(const Tensor *dy, int64_t n, int64_t o);
 typedef struct ConvPorts {
     int w, b, res, bias_bank, out_dim;
 } ConvPorts;
-enum { MAX_CONV_IN = 9 };
+enum { MAX_CONV_IN = 9, CONV_DX_RES = 3 }; /* CONV_DX_RES: conv2d_dx's residual */
 const ConvPorts *conv_ports(const OpDef *op);
 
 /* Gradient of a bias: dy [N,O,H,W] -> db [O], f32, the sum over batch and space. */

@@ -79,7 +79,8 @@ static void ref(const RefCall *c)
         tensor_set(&c->out[1], k, item[k]);
 }
 
-/* ---- v8_loss_grad: v8_loss's inputs, then dy [1] -> d box_0 .. , d cls_0 .., each like its map --------------------
+/* ---- v8_loss_grad: v8_loss's inputs, then dy [1] -> d box_0 .. , d cls_0 .., each like its map, but where that is f32
+ * in the dtype of activations: it is what the convolution that made the map wants for its own gradients. -------------
  */
 
 static Status infer_grad(Infer *c)
@@ -87,8 +88,10 @@ static Status infer_grad(Infer *c)
     V8Layout q;
     TRY(check(c, &q, 1));
     if (c->n->n_out != 2 * q.n_level) return infer_fail(c, "n_out must be %d", 2 * q.n_level);
-    for (int i = 0; i < c->n->n_out; i++)
+    for (int i = 0; i < c->n->n_out; i++) {
         c->out[i] = c->in[i];
+        if (c->in[i].dtype == F32) c->out[i].dtype = c->bind->act;
+    }
     return DYN_OK;
 }
 
@@ -136,7 +139,7 @@ static void grad(Grad *c)
     attr[c->n->n_attr] = A_INT("n_out", maps);
     Value d = graph_emit(c->g, op_v8_loss.also, in, c->n->n_in + 1, attr, c->n->n_attr + 1);
     for (int i = 0; i < maps; i++)
-        if (c->need[i]) c->dx[i] = value_at(d, i);
+        if (c->need[i]) c->dx[i] = EMIT(c->g, cast, INS(value_at(d, i), c->in[i]), NO_ATTRS);
 }
 
 static const OpDef op_v8_loss_grad = { .name = "v8_loss_grad",

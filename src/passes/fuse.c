@@ -55,47 +55,18 @@ static bool fuse_activation(Rewrite *r, const Node *n)
     return true;
 }
 
-/* Types at a binding that shares no size and no precision with the nominal one: what is equal in both is equal in all,
- * a batch of one or a map that is repeated over the batch do not pass for the other. NULL: the graph does not bind. */
-static Type *types_elsewhere(const Graph *g, Arena *a)
-{
-    Error unused;
-    Type *types;
-    Binding b = { .batch = 2, .height = 704, .width = 768, .targets = 64, .act = BF16 };
-    return graph_bind(g, &b, a, &types, &unused) == DYN_OK ? types : NULL;
-}
-
-static bool same_type(const Type *a, const Type *b)
-{
-    return a->dtype == b->dtype && a->rowmajor == b->rowmajor && shape_eq(&a->shape, &b->shape);
-}
-
 /* In training only batchnorm: what else takes a residual has no gradient with one. */
-static bool fuse_residual(Rewrite *r, const Node *n, const Type *elsewhere, bool training)
+static bool fuse_residual(Rewrite *r, const Node *n, bool training)
 {
-    if (n->op != &op_add || !elsewhere) return false;
+    if (n->op != &op_add) return false;
     for (int side = 0; side < 2; side++) {
         Value branch = n->in[1 - side], other = n->in[side];
         if (r->uses[branch.id] != 1) continue;
         const Node *p = r->map[branch.id].id ? value_node(r->dst, r->map[branch.id]) : NULL;
         int port = p && p->out.id == r->map[branch.id].id ? residual_port(p) : -1;
         if (port < 0 || p->in[port].id || (training && p->op != &op_batchnorm)) continue;
-        if (!same_type(value_type(r->src, branch), value_type(r->src, other))) continue;
-        if (!same_type(&elsewhere[branch.id], &elsewhere[other.id])) continue;
-        Value in[MAX_CONV_IN] = { 0 };
-        for (int i = 0; i < p->n_in; i++)
-            in[i] = p->in[i];
-        in[port] = r->map[other.id];
-        Value v = graph_copy(r->dst,
-                             &(Node) { .kind = NODE_OP,
-                                       .op = p->op,
-                                       .n_in = p->n_in,
-                                       .attr = p->attr,
-                                       .n_attr = p->n_attr,
-                                       .name = p->name,
-                                       .origin = p->origin },
-                             in);
-        r->map[n->out.id] = v;
+        if (!rewrite_same_type(r, branch, other)) continue;
+        r->map[n->out.id] = rewrite_with_input(r, p, port, r->map[other.id]);
         return true;
     }
     return false;
@@ -113,12 +84,11 @@ Status pass_fuse(const Graph *in, Graph **out, Error *err)
     Rewrite r;
     TRY(rewrite_begin(&r, in, err));
     bool training = any_training(in); /* a convolution has no gradient with a fused epilogue */
-    const Type *elsewhere = types_elsewhere(in, r.a);
     for (int i = 0; i < graph_n_nodes(in); i++) {
         const Node *n = graph_node(in, i);
         bool conv_below = n->n_in && n->in[0].id && ports_of(value_node(in, n->in[0]));
         if (!(training && conv_below) && fuse_activation(&r, n)) continue;
-        if (fuse_residual(&r, n, elsewhere, training)) continue;
+        if (fuse_residual(&r, n, training)) continue;
         rewrite_copy(&r, n);
     }
     return rewrite_end(&r, out, err);

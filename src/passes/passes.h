@@ -35,6 +35,9 @@ Status pass_autodiff(const Graph *in, const char *loss, Graph **out, Error *err)
  * the graph. */
 Status pass_autodiff_inputs(const Graph *in, const char *loss, Graph **out, Error *err);
 
+/* After autodiff: sums of gradients go into the convolutions' gradients as residuals, casts forth and back go. */
+Status pass_fuse_grads(const Graph *in, Graph **out, Error *err);
+
 /* The pipelines: what the trainer and the predictor run. */
 Status passes_inference(const Graph *in, Graph **out, Error *err);
 Status passes_training(const Graph *in, const char *loss, Graph **out, Error *err);

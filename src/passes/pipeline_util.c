@@ -49,7 +49,9 @@ Status passes_training(const Graph *in, const char *loss, Graph **out, Error *er
     TRY(run(before, in, &forward, err));
     Status s = pass_autodiff(forward, loss, out, err);
     graph_free(&forward);
-    if (s == DYN_OK) s = step(pass_dce, NULL, out, err);
+    static PassFn *const after[] = { pass_dce, pass_fuse_grads, pass_dce, NULL };
+    for (PassFn *const *pass = after; *pass && s == DYN_OK; pass++)
+        s = step(*pass, NULL, out, err);
     return s;
 }
 

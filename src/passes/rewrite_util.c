@@ -56,6 +56,52 @@ int rewrite_attrs(const Node *n, const char *act, Attr attr[MAX_ATTRS])
     return n_attr;
 }
 
+/* Types at a binding that shares no size and no precision with the nominal one: what is equal in both is equal in all,
+ * a batch of one or a map that is repeated over the batch do not pass for the other. NULL: the graph does not bind. */
+static const Type *types_elsewhere(const Graph *g, Arena *a)
+{
+    Error unused;
+    Type *types;
+    Binding b = { .batch = 2, .height = 704, .width = 768, .targets = 64, .act = BF16 };
+    return graph_bind(g, &b, a, &types, &unused) == DYN_OK ? types : NULL;
+}
+
+static bool same_type(const Type *a, const Type *b)
+{
+    return a->dtype == b->dtype && a->rowmajor == b->rowmajor && shape_eq(&a->shape, &b->shape);
+}
+
+/* At the nominal binding and at another. */
+static bool hold_everywhere(Rewrite *r, bool (*holds)(const Type *, const Type *), Value a, Value b)
+{
+    if (!r->elsewhere) r->elsewhere = types_elsewhere(r->src, r->a);
+    return r->elsewhere && holds(value_type(r->src, a), value_type(r->src, b)) &&
+           holds(&r->elsewhere[a.id], &r->elsewhere[b.id]);
+}
+
+bool rewrite_same_type(Rewrite *r, Value a, Value b)
+{
+    return hold_everywhere(r, same_type, a, b);
+}
+
+static bool widens(const Type *a, const Type *b)
+{
+    return a->dtype == b->dtype || (a->dtype == BF16 && b->dtype == F32);
+}
+
+bool rewrite_widens(Rewrite *r, Value a, Value b)
+{
+    return hold_everywhere(r, widens, a, b);
+}
+
+Value rewrite_with_input(Rewrite *r, const Node *p, int port, Value v)
+{
+    Value in[64];
+    for (int i = 0; i < p->n_in; i++)
+        in[i] = i == port ? v : p->in[i];
+    return graph_copy(r->dst, p, in);
+}
+
 Status rewrite_end(Rewrite *r, Graph **out, Error *err)
 {
     for (int i = 0; i < graph_n_outputs(r->src); i++)

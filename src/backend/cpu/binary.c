@@ -27,29 +27,18 @@ static Rows fitted(const Tensor *t, const Tensor *y, int64_t image)
     return r;
 }
 
-static void zip(const State *s, Rows *a, Rows *b, Rows *y)
-{
-    Cut cut = rows_cut((Rows *[]) { a, b, y }, 3, s->threads);
-#pragma omp parallel for num_threads(cut.threads) schedule(static)
-    for (int i = 0; i < cut.threads; i++) {
-        Share q = cut_share(&cut, i);
-        s->isa->zip(s->op, block_at(a, q.row, q.col), block_at(b, q.row, q.col), block_at(y, q.row, q.col), q.rows,
-                    q.cols);
-    }
-}
-
 static Status run(Kernel *k, const KernelArgs *a, Error *err)
 {
     const State *s = k->state;
     const Tensor *y = &a->out[0];
     if (s->same) {
         Rows ra = rows_of(&a->in[0]), rb = rows_of(&a->in[1]), ry = rows_of(y);
-        zip(s, &ra, &rb, &ry);
+        zip_rows(s->isa, s->op, &ra, &rb, &ry, s->threads);
         return DYN_OK;
     }
     for (int64_t n = 0; n < y->dim[0]; n++) {
         Rows ra = fitted(&a->in[0], y, n), rb = fitted(&a->in[1], y, n), ry = fitted(y, y, n);
-        zip(s, &ra, &rb, &ry);
+        zip_rows(s->isa, s->op, &ra, &rb, &ry, s->threads);
     }
     return DYN_OK;
 }

@@ -202,9 +202,9 @@ bool conv_of_plan(const KernelPlan *p, DnnConv *c, char *why, size_t n)
     if (!conv_types(x, w, y, why, n)) return false;
     ConvGeometry q = conv_geometry(p->node, x->shape.dim, w->shape.dim, false);
     *c = conv_of(&q, dx ? DNN_DX : dw ? DNN_DW : DNN_FORWARD, x->shape.dim[0], x->dtype, y->dtype);
-    if (dx || dw) return true;
-    c->act = attr_text(p->node, "act"), c->bias = has_in(p, 2), c->residual = has_in(p, 3);
-    if (c->residual && p->in[3].dtype != c->y) return decline(why, n, "residual of another type");
+    c->residual = !dw && has_in(p, 3);
+    if (c->residual && p->in[3].dtype != p->out[0].dtype) return decline(why, n, "residual of another type");
+    if (!dx && !dw) c->act = attr_text(p->node, "act"), c->bias = has_in(p, 2);
     return true;
 }
 

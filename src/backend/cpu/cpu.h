@@ -61,6 +61,8 @@ typedef struct Cut {
     int threads;
 } Cut;
 Cut rows_cut(Rows **operand, int n, int threads);
+/* y = a op b, which may be one of them. */
+void zip_rows(const Isa *isa, ZipOp op, Rows *a, Rows *b, Rows *y, int threads);
 /* Share i: rows [r0, r0+rows) and columns [c0, c0+cols). */
 typedef struct Share {
     int64_t row, col, rows, cols;

@@ -133,6 +133,16 @@ Block block_at(const Rows *r, int64_t row, int64_t col)
     return b;
 }
 
+void zip_rows(const Isa *isa, ZipOp op, Rows *a, Rows *b, Rows *y, int threads)
+{
+    Cut cut = rows_cut((Rows *[]) { a, b, y }, 3, threads);
+#pragma omp parallel for num_threads(cut.threads) schedule(static)
+    for (int i = 0; i < cut.threads; i++) {
+        Share q = cut_share(&cut, i);
+        isa->zip(op, block_at(a, q.row, q.col), block_at(b, q.row, q.col), block_at(y, q.row, q.col), q.rows, q.cols);
+    }
+}
+
 void merge_moments(double *to, int64_t n, const double *more, int64_t m, int64_t cols)
 {
     if (m == 0) return;

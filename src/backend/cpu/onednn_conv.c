@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Convolutions by oneDNN, forward and both gradients, images channels-last and dense. Constant weights are packed once;
- * others (training: f32 parameters) are reordered at each run, which costs a few per cent of the convolution.
+ * others (training: f32 parameters) are reordered at each run, which costs a few per cent of the convolution. The
+ * input's gradient takes no residual here: it is added afterwards.
  * The weight gradient is summed in f32 in oneDNN's layout and reordered to [O,I,kh,kw]. */
 #include "backend/cpu/conv_util.h"
 #include "ops/ops.h"
 
 typedef struct State {
     DnnOp *op;
+    const Isa *isa;
     DnnPass pass;
+    int threads;
     bool packs;           /* constant weights are kept in oneDNN's layout; others are packed at each run */
     int x, w, b, res, dy; /* inputs, -1 when absent */
     size_t packed_at;     /* in scratch: weights on their way */
@@ -46,12 +49,17 @@ static Status run(Kernel *k, const KernelArgs *a, Error *err)
     }
     d.w = s->packs ? a->packed : packed ? moving : a->in[s->w].data;
     if (packed && !s->packs) TRY(dnn_pack(s->op, a->in[s->w].data, moving, err));
-    return dnn_run(s->op, &d, err);
+    TRY(dnn_run(s->op, &d, err));
+    if (s->pass == DNN_DX && s->res >= 0) {
+        Rows res = rows_of(&a->in[s->res]), dx = rows_of(&a->out[0]);
+        zip_rows(s->isa, ZIP_ADD, &dx, &res, &dx, s->threads);
+    }
+    return DYN_OK;
 }
 
 static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, size_t n)
 {
-    State s = { .x = 0, .w = 1, .b = -1, .res = -1, .dy = -1 };
+    State s = { .isa = cpu->isa, .threads = p->threads, .x = 0, .w = 1, .b = -1, .res = -1, .dy = -1 };
     DnnConv c;
     if (!conv_of_plan(p, &c, why, n)) return false;
     s.pass = c.pass;

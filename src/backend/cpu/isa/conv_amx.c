@@ -422,7 +422,7 @@ static int64_t compute(const ConvJob *j, const Walk *q, Piece *p, int64_t n, int
         int64_t first = conv_panel(j->O, form, panel), at = first * VL;
         int N = (int)(conv_panel(j->O, form, panel + 1) - first);
         Finish f = { .j = j, .M = q->M, .at = at, .before = before, .count = count };
-        f.y_step = j->y_pixel * j->y_every * size, f.res_step = j->res_pixel * size;
+        f.y_step = j->y_pixel * j->y_every * size, f.res_step = j->res_pixel * j->y_every * size;
         for (int v = 0; v < N; v++) {
             f.lanes[v] = lanes_from(j->O, at + v * VL);
             if (j->bias) f.bias[v] = load_lanes((const char *)(j->bias + at + v * VL), F32, f.lanes[v]);

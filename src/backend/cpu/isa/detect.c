@@ -55,17 +55,17 @@ double ISA_NAME(softplus_sum)(Block x, const float *w, int64_t rows, int64_t col
     return sum;
 }
 
-INLINE void sigmoid_times_rows(float scale, const float *w, const Block *x, const Block *y, DType t, int64_t rows,
-                               int64_t cols)
+INLINE void sigmoid_times_rows(float scale, const float *w, const Block *x, const Block *y, DType t, DType u,
+                               int64_t rows, int64_t cols)
 {
-    int64_t bytes = t == F32 ? 4 : 2;
+    int64_t bytes = t == F32 ? 4 : 2, size = u == F32 ? 4 : 2;
     for (int64_t r = 0; r < rows; r++) {
         const char *p = block_row(x, r, bytes);
-        char *q = (char *)block_row(y, r, bytes);
+        char *q = (char *)block_row(y, r, size);
         FOR_COLS(c, n, cols)
         {
             V v = scale * vsigmoid_as(vload(p + c * bytes, t, (int)n), F32);
-            vstore(q + c * bytes, t, (int)n, w ? v * vload(w + c, F32, (int)n) : v);
+            vstore(q + c * size, u, (int)n, w ? v * vload(w + c, F32, (int)n) : v);
         }
     }
 }
@@ -73,9 +73,9 @@ INLINE void sigmoid_times_rows(float scale, const float *w, const Block *x, cons
 void ISA_NAME(sigmoid_times)(float scale, const float *w, Block x, Block y, int64_t rows, int64_t cols)
 {
     if (w)
-        FOR_TYPE(x.dtype, t, sigmoid_times_rows(scale, w, &x, &y, t, rows, cols));
+        FOR_TYPE(x.dtype, t, FOR_TYPE(y.dtype, u, sigmoid_times_rows(scale, w, &x, &y, t, u, rows, cols)));
     else
-        FOR_TYPE(x.dtype, t, sigmoid_times_rows(scale, NULL, &x, &y, t, rows, cols));
+        FOR_TYPE(x.dtype, t, FOR_TYPE(y.dtype, u, sigmoid_times_rows(scale, NULL, &x, &y, t, u, rows, cols)));
 }
 
 void ISA_NAME(iou_of)(const float *const box[4], const float one[4], int64_t n, float *iou)
