@@ -63,7 +63,7 @@ static size_t plain_nms(const float *p, int anchors, int nc, const NmsOpt *opt, 
     }
     n = MIN(n, (size_t)opt->max_nms);
     for (size_t i = 0; i < n && kept < (size_t)opt->max_det; i++) {
-        bool hit = false;
+        bool hit = !isfinite(row[i].x1 + row[i].y1 + row[i].x2 + row[i].y2);
         float si = opt->agnostic ? 0 : (float)row[i].cls * 7680.f;
         float ax1 = row[i].x1 + si, ay1 = row[i].y1 + si, ax2 = row[i].x2 + si, ay2 = row[i].y2 + si;
         for (size_t j = 0; j < kept && !hit; j++) {
@@ -174,6 +174,16 @@ static void nms_edges(void **state)
     assert_ok(nms(&v, &opt, a, out, &n, &err)); /* 0.25 is not above 0.25 */
     assert_int_equal(n, 1);
     assert_true(out[0].conf == 0.5f && out[0].x1 == 8 && out[0].y2 == 12);
+    const float odd[] = { NAN, INFINITY, -INFINITY };
+    for (int i = 0; i < 12; i++) { /* a box that is nowhere, from damaged weights, hides none and is none */
+        p[5 + i / 3] = odd[i % 3];
+        assert_ok(nms(&v, &opt, a, out, &n, &err));
+        assert_int_equal(n, 0);
+        p[4] = 0.3f;
+        assert_ok(nms(&v, &opt, a, out, &n, &err));
+        assert_true(n == 1 && out[0].conf == 0.3f);
+        p[4] = 0.25f, p[5 + i / 3] = i / 3 < 2 ? 10 : 4;
+    }
     v.n_anchors = 0;
     assert_ok(nms(&v, &opt, a, out, &n, &err));
     assert_int_equal(n, 0);

@@ -64,8 +64,8 @@ NmsOpt nms_defaults_predict(void); /* conf 0.25, iou 0.7, max_det 300, best clas
 NmsOpt nms_defaults_val(void);     /* conf 0.001, multi_label (harmless when nc is 1) */
 
 /* Greedy suppression. out has room for opt->max_det boxes and receives *n of them, network pixels, best first, not
- * clipped. scratch is left as it was found. Scores that are NaN never pass. Fails DYN_USAGE on thresholds outside 0..1
- * and negative counts, DYN_SHAPE on a view that cannot be indexed, DYN_NOMEM. */
+ * clipped. scratch is left as it was found. Scores that are NaN never pass, nor do boxes that are not finite. Fails
+ * DYN_USAGE on thresholds outside 0..1 and negative counts, DYN_SHAPE on a view that cannot be indexed, DYN_NOMEM. */
 Status nms(const Predictions *p, const NmsOpt *opt, Arena *scratch, Detection *out, size_t *n, Error *err);
 
 /* ---- match.c ------------------------------------------------------------------------------------------------ */

@@ -220,6 +220,7 @@ static Status suppress(const Predictions *p, const NmsOpt *opt, const Rows *rows
         uint32_t r = order[i];
         float box[4], shifted[4], shift = opt->agnostic ? 0.f : (float)rows->cls[r] * CLASS_SHIFT;
         corners(p, rows->anchor[r], box);
+        if (!isfinite(box[0]) || !isfinite(box[1]) || !isfinite(box[2]) || !isfinite(box[3])) continue; /* is nowhere */
         for (int d = 0; d < 4; d++)
             shifted[d] = box[d] + shift;
         float area = (shifted[2] - shifted[0]) * (shifted[3] - shifted[1]);

@@ -25,7 +25,7 @@ TrainOptions train_defaults(void)
                             .warmup_momentum = 0.8,
                             .warmup_bias_lr = 0.1,
                             .max_norm = 10,
-                            .gain = { 7.5, 0.5, 1.5 },
+                            .gain = { 7.5, 0.5, 1.5, NULL },
                             .close_mosaic = 10,
                             .validate = true,
                             .save = true,
