@@ -63,7 +63,11 @@ INLINE V vmin(V a, V b)
 
 INLINE V from_bf16(VH h)
 {
+#if defined(__AVX512F__) /* gcc 12 widens it by halves that it puts together again */
+    return (V)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)h), 16);
+#else
     return (V)(__builtin_convertvector(h, VU) << 16);
+#endif
 }
 
 INLINE VH to_bf16(V x)
