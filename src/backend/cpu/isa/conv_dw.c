@@ -67,9 +67,10 @@ static int64_t first_at(int64_t from, int64_t step)
     return from <= 0 ? 0 : (from + step - 1) / step;
 }
 
-/* Channels from byte `at` on, n <= 8 of them, of 32 pixels to n rows of 32 pixels. Lane l of z[i] holds pixel 8 l + i,
- * so that transposing within lanes puts pixels in order. */
-INLINE void turn(const char *const p[CHUNK], int64_t at, char *to, int64_t row, int n)
+/* Channels from byte `at` on, n <= 8 of them, of 32 pixels to n rows of 32 pixels. The same of the next ones, which lie
+ * `ahead`, is asked for: lines a pixel apart are no pattern that a processor foresees. Lane l of z[i] holds pixel 8 l +
+ * i, so that transposing within lanes puts pixels in order. */
+INLINE void turn(const char *const p[CHUNK], int64_t at, int64_t ahead, char *to, int64_t row, int n)
 {
     const __mmask8 mask = (__mmask8)((1 << n) - 1);
     __m512i z[8], t[8];
@@ -78,6 +79,7 @@ INLINE void turn(const char *const p[CHUNK], int64_t at, char *to, int64_t row, 
         __m128i q[4];
         for (int l = 0; l < 4; l++) {
             const void *from = p[8 * l + i] + at;
+            if (at % LINE == 0) __builtin_prefetch(p[8 * l + i] + at + ahead, 0, 2);
             q[l] = n == 8 ? _mm_loadu_si128(from) : _mm_maskz_loadu_epi16(mask, from);
         }
         z[i] = _mm512_inserti32x4(_mm512_castsi128_si512(q[0]), q[1], 1);
@@ -119,17 +121,21 @@ static void turn_dy(const ConvDw *j, int64_t first, int64_t rows, int64_t o0, in
         int64_t o = o0;
         next_pixels(&g, p);
         for (a += LINE; o + 8 <= o1; o += 8)
-            turn(p, 2 * o, a + o * row, row, 8);
-        if (o < o1) turn(p, 2 * o, a + o * row, row, (int)(o1 - o));
+            turn(p, 2 * o, CHUNK * pixel, a + o * row, row, 8);
+        if (o < o1) turn(p, 2 * o, CHUNK * pixel, a + o * row, row, (int)(o1 - o));
     }
 }
 
-/* 16 pairs of n <= 16 channels of pixels, from byte `at` of each on. */
-INLINE void pair(const char *const p[CHUNK], int64_t at, char *to, const int64_t n)
+/* 16 pairs of n <= 16 channels of pixels, from byte `at` of each on; ahead: as above. */
+INLINE void pair(const char *const p[CHUNK], int64_t at, int64_t ahead, char *to, const int64_t n)
 {
     const __mmask16 mask = (__mmask16)((1 << n) - 1);
     for (int i = 0; i < PAIRS; i++) {
         const void *one = p[2 * i] + at, *two = p[2 * i + 1] + at;
+        if (at % LINE == 0) {
+            __builtin_prefetch(p[2 * i] + at + ahead, 0, 2);
+            __builtin_prefetch(p[2 * i + 1] + at + ahead, 0, 2);
+        }
         __m256i a = n == 16 ? _mm256_loadu_si256(one) : _mm256_maskz_loadu_epi16(mask, one);
         __m256i b = n == 16 ? _mm256_loadu_si256(two) : _mm256_maskz_loadu_epi16(mask, two);
         __m512i high = _mm512_slli_epi32(_mm512_cvtepu16_epi32(b), 16);
@@ -153,13 +159,14 @@ static void pair_phase(const ConvDw *j, int64_t n, int64_t h, int64_t rows, int6
         g.ahead = -left * pixel, g.whole = c->W * pixel, g.bytes = j->joined * pixel;
     }
     const char *p[CHUNK];
-    int64_t pixels = steps_of(j, rows) * CHUNK + j->reach;
+    int64_t pixels = steps_of(j, rows) * CHUNK + j->reach, ahead = CHUNK * g.col_bytes;
     for (int64_t at = 0; at < pixels; at += CHUNK, to += PAIRS * LINE) {
         int64_t k = 0, whole = j->channels / CONV_DW_TILE;
         next_pixels(&g, p);
         for (; k < whole; k++)
-            pair(p, 2 * k * CONV_DW_TILE, to + k * j->x_block, CONV_DW_TILE);
-        if (j->channels % CONV_DW_TILE) pair(p, 2 * k * CONV_DW_TILE, to + k * j->x_block, j->channels % CONV_DW_TILE);
+            pair(p, 2 * k * CONV_DW_TILE, ahead, to + k * j->x_block, CONV_DW_TILE);
+        if (j->channels % CONV_DW_TILE)
+            pair(p, 2 * k * CONV_DW_TILE, ahead, to + k * j->x_block, j->channels % CONV_DW_TILE);
     }
 }
 
