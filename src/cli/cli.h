@@ -14,8 +14,8 @@ typedef struct Command {
     DynStatus (*run)(DynContext *ctx, const DynOptions *o, DynError *err);
 } Command;
 
-/* Standard output carries results (JSON lines when asked for), standard error everything else when quiet_stdout is set.
- */
+/* Results go to standard output, status lines to standard error; with format=json standard output has JSON lines alone,
+ * and everything else goes to standard error. */
 typedef struct Screen {
     bool terminal;     /* status lines may be overwritten */
     bool json;         /* results as JSON lines on standard output */

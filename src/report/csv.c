@@ -117,7 +117,7 @@ Status results_parse(Arena *a, char *text, const char *path, ResultsTable *t, Er
     for (const char *c = head; *c; c++)
         columns += *c == ',';
     if (columns < 2 || columns > MOST_COLUMNS)
-        return fail(err, DYN_FORMAT, "'%s': line 1 names %zu columns; a results.csv has %d or more", path, columns, 14);
+        return fail(err, DYN_FORMAT, "'%s': line 1 names %zu columns; this is no results.csv", path, columns);
     t->name = ARENA_ARRAY(a, char *, columns);
     t->value = ARENA_ARRAY(a, double, columns *(lines + 1));
     if (!t->name || !t->value) return fail_nomem(err, columns * (lines + 1) * sizeof(double));
