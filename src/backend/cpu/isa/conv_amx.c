@@ -9,7 +9,9 @@
  * the other there and are one run of steps.
  *
  * A product of tiles takes time by its M, not by its steps, and hardly less below M = 10. So a row of the result is cut
- * into equal pieces of up to 16 pixels; the last overlaps the one before and its pixels are stored once. */
+ * into equal pieces of up to 16 pixels; the last overlaps the one before and its pixels are stored once.
+ *
+ * Most copied images at stride 1 go another way: four rows of the result at once, see conv_planes.h. */
 #include "backend/cpu/isa/conv_amx.h"
 #include "backend/cpu/isa/conv_band.h"
 #include "backend/cpu/isa/conv_finish.h"
