@@ -173,8 +173,8 @@ INLINE void panel_of(const Finish *f, const Walk *q, const Piece *p, int64_t n, 
             }
         }
         store_sums(sum[turn], q->M, N);
-        if (m && i == 0) *m = moments_near(f, sum[turn] + p->skip * N, p->count, N);
         o = (Results) { .next = sum[turn], .piece = p + i, .pieces = (int)(n - i < group ? n - i : group) };
+        if (m && i == 0) *m = moments_near(f, o, N);
     }
     finish_some(f, &o, INT64_MAX, N, act, t, res, m);
 }
@@ -204,8 +204,8 @@ INLINE void panel_stacked(const Finish *f, const Planes *q, int64_t M, const Sta
             _tile_stored(2, sum[turn] + 2 * M * N + v, N * 64);
             _tile_stored(3, sum[turn] + 3 * M * N + v, N * 64);
         }
-        if (m && i == 0) *m = moments_near(f, sum[turn] + s->first->skip * N, s->first->count, N);
         o = (Results) { .next = sum[turn], .piece = s[i].first, .pieces = s[i].n };
+        if (m && i == 0) *m = moments_near(f, o, N);
     }
     finish_some(f, &o, INT64_MAX, N, act, t, res, m);
 }

@@ -97,13 +97,19 @@ INLINE void finish_pixel(const Finish *f, const Results *o, const int N, Act act
     }
 }
 
-/* Before the first results are stored: sum are their sums, `count` pixels. */
-INLINE Moments moments_near(const Finish *f, const V *sum, int64_t count, const int N)
+/* Before the first results are stored, those that o has. */
+INLINE Moments moments_near(const Finish *f, Results o, const int N)
 {
     Moments m = { 0 };
-    V mean[2] = { f->bias[0], f->bias[1] };
-    for (int64_t i = 0; i < count * N; i++)
-        mean[i % N] += sum[i] * (1 / (float)count);
+    V mean[2] = { { 0 }, { 0 } };
+    int64_t count = 0;
+    for (; o.pieces; o.piece++, o.pieces--, o.next += f->M * N) {
+        for (int64_t i = 0; i < o.piece->count * N; i++)
+            mean[i % N] += o.next[o.piece->skip * N + i];
+        count += o.piece->count;
+    }
+    for (int v = 0; v < N; v++)
+        mean[v] = mean[v] * (1 / (float)count) + f->bias[v];
     for (int i = 0; i < N * VL && f->at + i < f->j->O; i++)
         m.near[N == 2 ? i % 2 : 0][N == 2 ? i / 2 : i] =
             f->before ? (float)f->j->moments[f->at + i] : mean[i / VL][i % VL];
