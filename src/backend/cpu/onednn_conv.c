@@ -84,6 +84,7 @@ static bool claim(const Cpu *cpu, const KernelPlan *p, Kernel *k, char *why, siz
         char form[PACKED_FORM];
         kernel_packs(k, packed, pack, "%s", dnn_packed_form(s.op, form, sizeof form));
     }
+    if (s.pass == DNN_DX && s.res >= 0) k->strided_in = 1 << s.res;
     k->run = run;
     k->free = free_state;
     return true;
