@@ -136,13 +136,14 @@ static void figure_has_a_line_and_a_band_for_each_model(void **state)
     assert_ok(report_comparison("made.png", &c, &err));
     assert_ok(image_read("made.png", &im, &err));
     assert_true(pixels(&im, palette_line(0), 1) > 400 && pixels(&im, palette_line(0), 0.16) > 4000);
-    assert_int_equal(pixels(&im, palette_line(1), 0.16), 0); /* without results there is nothing but the legend's key */
+    /* Without results there is nothing but the legend's key, whose edge may be of a band's shade. */
+    assert_true(pixels(&im, palette_line(1), 0.16) < 100);
     image_free(&im);
     c.n_seeds = 1; /* one run has no range; the second model's range goes too */
     c.n = 1;
     assert_ok(report_comparison("made.png", &c, &err));
     assert_ok(image_read("made.png", &im, &err));
-    assert_int_equal(pixels(&im, palette_line(0), 0.16), 0);
+    assert_true(pixels(&im, palette_line(0), 0.16) < 400); /* edges of its line and of the key */
     image_free(&im);
     run[0].n = 0; /* nothing yet */
     assert_ok(report_comparison("made.png", &c, &err));
