@@ -94,9 +94,10 @@ static void tags_stay_inside(void **state)
     assert_ok(report_draw(&im, corner, COUNT_OF(corner), &opt, &err));
     assert_ok(image_write_png(out("tags.png"), &im, &err));
     /* 2, 2 is a corner of a box whose tag does not fit above: the tag's text must be there, white on blue */
-    bool white = false;
+    bool white = false; /* or nearly: how much of a pixel a stroke covers is the font engine's matter */
     for (int x0 = 2; x0 < 100; x0++)
-        white = white || is_rgb(&im, x0, 12, 255, 255, 255);
+        for (int y0 = 6; y0 < 16; y0++)
+            white = white || (pixel(&im, x0, y0)[0] > 200 && pixel(&im, x0, y0)[1] > 200);
     assert_true(white && is_rgb(&im, 3, 10, 0x04, 0x2A, 0xFF));
     /* top right: the tag reaches the right border and starts well left of the box */
     int y = 6, x = 319;
