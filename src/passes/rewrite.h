@@ -11,7 +11,8 @@ typedef struct Rewrite {
     Graph *dst;
     Value *map;            /* new value of each old value id */
     int *uses;             /* how many inputs and outputs read each old value */
-    const Type *elsewhere; /* rewrite_same_type: types of the old values at another binding, NULL until asked for */
+    const Type *elsewhere; /* rewrite_same_type: types of the old values at another binding, NULL: the graph has none */
+    bool bound;            /* it was asked for */
     Arena *a;
 } Rewrite;
 

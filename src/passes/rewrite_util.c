@@ -74,7 +74,7 @@ static bool same_type(const Type *a, const Type *b)
 /* At the nominal binding and at another. */
 static bool hold_everywhere(Rewrite *r, bool (*holds)(const Type *, const Type *), Value a, Value b)
 {
-    if (!r->elsewhere) r->elsewhere = types_elsewhere(r->src, r->a);
+    if (!r->bound) r->elsewhere = types_elsewhere(r->src, r->a), r->bound = true;
     return r->elsewhere && holds(value_type(r->src, a), value_type(r->src, b)) &&
            holds(&r->elsewhere[a.id], &r->elsewhere[b.id]);
 }

@@ -174,7 +174,7 @@ INLINE void panel_of(const Finish *f, const Walk *q, const Piece *p, int64_t n, 
         }
         store_sums(sum[turn], q->M, N);
         o = (Results) { .next = sum[turn], .piece = p + i, .pieces = (int)(n - i < group ? n - i : group) };
-        if (m && i == 0) *m = moments_near(f, o, N);
+        if (m && i == 0) *m = moments_begin(f, &o, N);
     }
     finish_some(f, &o, INT64_MAX, N, act, t, res, m);
 }
@@ -205,7 +205,7 @@ INLINE void panel_stacked(const Finish *f, const Planes *q, int64_t M, const Sta
             _tile_stored(3, sum[turn] + 3 * M * N + v, N * 64);
         }
         o = (Results) { .next = sum[turn], .piece = s[i].first, .pieces = s[i].n };
-        if (m && i == 0) *m = moments_near(f, o, N);
+        if (m && i == 0) *m = moments_begin(f, &o, N);
     }
     finish_some(f, &o, INT64_MAX, N, act, t, res, m);
 }

@@ -97,11 +97,9 @@ INLINE void finish_pixel(const Finish *f, const Results *o, const int N, Act act
     }
 }
 
-/* Before the first results are stored, those that o has. */
-INLINE Moments moments_near(const Finish *f, Results o, const int N)
+/* The mean of the results that o has. */
+INLINE void mean_of(const Finish *f, Results o, const int N, V mean[2])
 {
-    Moments m = { 0 };
-    V mean[2] = { { 0 }, { 0 } };
     int64_t count = 0;
     for (; o.pieces; o.piece++, o.pieces--, o.next += f->M * N) {
         for (int64_t i = 0; i < o.piece->count * N; i++)
@@ -110,6 +108,14 @@ INLINE Moments moments_near(const Finish *f, Results o, const int N)
     }
     for (int v = 0; v < N; v++)
         mean[v] = mean[v] * (1 / (float)count) + f->bias[v];
+}
+
+/* Before the first of a panel's results are stored, which o has. */
+INLINE Moments moments_begin(const Finish *f, const Results *o, const int N)
+{
+    Moments m = { 0 };
+    V mean[2] = { { 0 }, { 0 } };
+    if (!f->before) mean_of(f, *o, N, mean);
     for (int i = 0; i < N * VL && f->at + i < f->j->O; i++)
         m.near[N == 2 ? i % 2 : 0][N == 2 ? i / 2 : i] =
             f->before ? (float)f->j->moments[f->at + i] : mean[i / VL][i % VL];
